@@ -1,0 +1,1 @@
+//! Benches of the hot path; see the files beside this one.

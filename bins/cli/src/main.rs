@@ -1,0 +1,3 @@
+//! favonius
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! favonius-worker
+
+fn main() {}

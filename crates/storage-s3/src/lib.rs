@@ -1,0 +1,1 @@
+//! favonius-storage-s3
