@@ -1,1 +1,34 @@
-//! favonius-storage
+//! Where deployments are kept: bytes in [`Assets`], records in a [`RecordStore`].
+//!
+//! Rules that hold for every back end, checked by the `conformance` suite:
+//!
+//! 1. [`RecordStore::commit`] is atomic: all of its changes are seen, or none, by every reader.
+//! 2. Absence is `Ok(None)`. `Err` means that the store could not tell. Only absence may be remembered or shown as
+//!    "not found".
+//! 3. What was stored first under an identity never changes: assets are verified before they become visible, and a
+//!    snapshot's bytes are final.
+//! 4. For one name the newest publish wins, whatever the order of arrival.
+//!
+//! # Assumptions
+//! All workers of a region share one bucket and one record store. Objects are never written to the bucket by others
+//! under our keys with other bytes.
+
+mod assets;
+mod clock;
+mod embedded;
+mod error;
+mod record;
+mod upload;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+pub use assets::{AssetBody, AssetKey, Assets};
+pub use clock::Clock;
+pub use embedded::{EmbeddedRecords, embedded_assets};
+pub use error::{ErrorKind, StorageError};
+pub use record::{
+    Applied, Change, ChangeEvent, CommitError, HISTORY_LIMIT, HistoryEntry, Order, Publish,
+    RecordStore, Rejection, VersionEntry,
+};
+pub use upload::{Claim, HashCheck, PutError, Stored};
