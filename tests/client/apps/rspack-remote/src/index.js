@@ -1,0 +1,3 @@
+import("./Button.js").then(({ createButton }) => {
+  document.querySelector("#root").replaceChildren(createButton());
+});

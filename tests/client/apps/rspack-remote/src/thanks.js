@@ -1,0 +1,1 @@
+export const thank = () => "thanks from a lazy chunk of the remote";

@@ -1,0 +1,3 @@
+import { revision } from "./revision.js";
+
+export const openCart = () => `cart open, revision ${revision}`;

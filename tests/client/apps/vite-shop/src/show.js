@@ -1,0 +1,3 @@
+export function show(id, text) {
+  document.querySelector(`#${id}`).textContent = text;
+}
