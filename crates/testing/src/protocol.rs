@@ -100,19 +100,111 @@ impl Client {
 
 /// `application/x-www-form-urlencoded`, as `URLSearchParams` writes it.
 fn form_encode(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b' ' => "+".to_owned(),
-        b'*' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-            char::from(byte).to_string()
-        }
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::{BodyExt as _, Full};
+    use hyper::body::Incoming;
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::task::JoinSet;
+
     use super::*;
+    use crate::background::Background;
+    use crate::ports::ReservedPort;
+    use crate::process::lock;
+
+    /// The bytes of uploaded files by hash.
+    type Stored = Arc<Mutex<BTreeMap<String, Bytes>>>;
+
+    /// The part of an edge that a deployment needs; it refuses what the real one would.
+    async fn edge(
+        request: Request<Incoming>,
+        stored: Stored,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (head, body) = request.into_parts();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the client beside it sends little"
+        )]
+        let body = body.collect().await.unwrap().to_bytes();
+        let query: BTreeMap<String, String> =
+            form_urlencoded::parse(head.uri.query().unwrap().as_bytes())
+                .into_owned()
+                .collect();
+        let field = |name: &str| query.get(name).map_or("", String::as_str);
+        let sent = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let signed = sent("can_write_jwt") == Some("a token");
+        let (status, answer) = match (head.uri.path(), field("type")) {
+            ("/__get_application_hash_list__", _) if field("application_uid") == "a.b.c" => (
+                200,
+                json!({"hashes": lock(&stored).keys().collect::<Vec<_>>()}),
+            ),
+            ("/upload", "file") if signed => {
+                let hash = asset_hash(&body, field("filename"));
+                let right = hash == field("hash")
+                    && sent("x-file-size") == Some(&body.len().to_string())
+                    && lock(&stored).insert(hash, body).is_none();
+                (if right { 200 } else { 422 }, json!({}))
+            }
+            ("/upload", "snapshot") if signed => {
+                let snapshot: Value = serde_json::from_slice(&body).unwrap();
+                (200, json!({"urls": {"version": snapshot["domain"]}}))
+            }
+            ("/upload", "envs") if signed => (200, serde_json::from_slice(&body).unwrap()),
+            _ => (404, json!({})),
+        };
+        let response = Response::builder().status(status);
+        Ok(response.body(Full::new(answer.to_string().into())).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_deployment_sends_each_file_once() {
+        let stored = Stored::default();
+        let port = ReservedPort::new();
+        let shared = Arc::clone(&stored);
+        let _edge = Background::listen("edge", port.number(), |listener| async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let shared = Arc::clone(&shared);
+                let service = service_fn(move |request| edge(request, Arc::clone(&shared)));
+                connections
+                    .spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        let client = Client::new(port.address());
+        for build in [1, 2] {
+            let app = SampleApp::build(30, build);
+            let snapshot = app.snapshot("a.b.c", "ada-1.a.b.c", "http://edge.test");
+            assert_eq!(
+                client.deploy("a token", &app, &snapshot).await,
+                "http://edge.test"
+            );
+            for (path, content) in app.files() {
+                assert_eq!(lock(&stored)[&asset_hash(content, path)], content, "{path}");
+            }
+        }
+        let published = client
+            .publish("a token", "a.b.c", "ada-1.a.b.c", &["shop.test"])
+            .await;
+        let expected = json!({
+            "app_version": {"application_uid": "a.b.c", "snapshot_id": "ada-1.a.b.c"},
+            "urls": ["shop.test"],
+            "url_ids": [],
+            "jwt": "a token",
+        });
+        assert_eq!(published.expect_status(200).json(), expected);
+    }
 
     #[test]
     fn names_are_encoded_as_clients_do() {
