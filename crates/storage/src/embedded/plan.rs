@@ -30,11 +30,31 @@ enum Step {
 /// The records as they would be after the steps so far.
 struct Outlook<'t, 'a> {
     tables: &'a Tables<'t>,
+    assets: HashMap<(ApplicationUid, AssetRef), bool>,
     snapshots: HashMap<SnapshotId, SnapshotDocument>,
     names: HashMap<DeploymentName, HistoryEntry>,
 }
 
 impl Outlook<'_, '_> {
+    /// Makes an asset known to an application or not, and tells whether it was.
+    fn know_asset(
+        &mut self,
+        application: &ApplicationUid,
+        asset: AssetRef,
+        known: bool,
+    ) -> Result<bool, redb::Error> {
+        let before = self.assets.insert((application.clone(), asset), known);
+        if let Some(before) = before {
+            return Ok(before);
+        }
+        let key = asset.to_string();
+        let found = self
+            .tables
+            .assets
+            .get((application.as_str(), key.as_str()))?;
+        Ok(found.is_some())
+    }
+
     fn snapshot_exists(&self, id: &SnapshotId) -> Result<bool, redb::Error> {
         Ok(self.snapshots.contains_key(id) || self.tables.snapshots.get(id.as_str())?.is_some())
     }
@@ -66,6 +86,7 @@ impl Plan {
     ) -> Result<Result<Self, Rejection>, redb::Error> {
         let mut outlook = Outlook {
             tables,
+            assets: HashMap::new(),
             snapshots: HashMap::new(),
             names: HashMap::new(),
         };
@@ -94,18 +115,15 @@ impl Plan {
     ) -> Result<Result<Applied, Rejection>, redb::Error> {
         match change {
             Change::AssetStored { application, asset } => {
-                let key = asset.to_string();
-                let known = outlook
-                    .tables
-                    .assets
-                    .get((application.as_str(), key.as_str()))?
-                    .is_some();
-                if known {
+                if outlook.know_asset(&application, asset, true)? {
                     return Ok(Ok(Applied::Unchanged));
                 }
                 self.steps.push(Step::KnowAsset(application, asset));
             }
             Change::AssetLost { application, asset } => {
+                if !outlook.know_asset(&application, asset, false)? {
+                    return Ok(Ok(Applied::Unchanged));
+                }
                 self.steps.push(Step::ForgetAsset(application, asset));
             }
             Change::SnapshotStored(document) => {
