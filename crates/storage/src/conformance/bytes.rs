@@ -9,7 +9,7 @@
 //! use object_store::{ObjectStore, memory::InMemory};
 //!
 //! /// A store that nobody else uses, and whatever must live as long as it.
-//! async fn fresh() -> (Arc<dyn ObjectStore>, ()) {
+//! fn fresh() -> (Arc<dyn ObjectStore>, ()) {
 //!     (Arc::new(InMemory::new()), ())
 //! }
 //!
@@ -37,7 +37,7 @@ pub type Store = Arc<dyn ObjectStore>;
 /// Larger than one part.
 const LARGE: usize = 9 * 1024 * 1024;
 
-/// Makes a test of each case: `assets_suite!(#[attribute] fresh)`, where `fresh` is an async function that gives an empty
+/// Makes a test of each case: `assets_suite!(#[attribute] fresh)`, where `fresh` is a function that gives an empty
 /// store and whatever must live as long as it. The caller depends on tokio with its test macros.
 #[macro_export]
 macro_rules! assets_suite {
@@ -71,7 +71,7 @@ macro_rules! assets_suite {
         $(#[$attribute])*
         #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
-            let (store, _keep) = $fresh().await;
+            let (store, _keep) = $fresh();
             $crate::conformance::bytes::$case(store).await;
         }
     };
