@@ -1,1 +1,42 @@
-//! favonius-telemetry
+//! What the programs say about themselves.
+//!
+//! Log lines on standard output: one flat JSON object a line, or text for people when standard output is a terminal.
+//!
+//! 1. Code logs with [`tracing`], and with [`fatal!`] what ends the process.
+//! 2. A program calls [`Telemetry::init`] once and keeps the [`TelemetryGuard`] until its end. A program that has a
+//!    subscriber of its own adds [`stdout::layer`] to it instead.
+//! 3. Logging never waits for whoever reads the lines: they go through a bounded queue to a thread that writes. What
+//!    does not fit is dropped, counted, and reported in a line of its own.
+//! 4. Libraries that talk much are heard from `warn` on, unless the level is `debug` or `trace`.
+//!
+//! ```
+//! use favonius_telemetry::{Level, Telemetry, TelemetrySettings};
+//!
+//! let settings = TelemetrySettings::new("ze-k8s-workers").replica("eu-west").level(Level::Info);
+//! let telemetry = Telemetry::init(&settings)?;
+//! tracing::info!(server.port = 8080, otel.enabled = false, "Worker listening");
+//! drop(telemetry); // waits, but not for long, until all is written
+//! # Ok::<(), favonius_telemetry::TelemetryError>(())
+//! ```
+//!
+//! # Assumptions
+//! Nobody else writes to standard output while the process runs: lines would come between ours, never into them.
+//! Callers do not log secrets; nothing here looks for them.
+
+mod fatal;
+mod filter;
+mod init;
+mod level;
+pub mod stdout;
+mod trace;
+
+pub use fatal::FATAL_TARGET;
+pub use filter::LevelHandle;
+pub use init::{Telemetry, TelemetryError, TelemetrySettings};
+pub use level::{Level, UnknownLevel};
+pub use stdout::TelemetryGuard;
+pub use trace::{TraceIds, TraceLookup};
+
+/// For the expansion of [`fatal!`] alone.
+#[doc(hidden)]
+pub use tracing as __tracing;

@@ -1,0 +1,182 @@
+//! Which events are logged.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+};
+
+use tracing::{Metadata, level_filters::LevelFilter, subscriber::Interest};
+use tracing_log::log;
+use tracing_subscriber::layer::{Context, Filter};
+
+use crate::Level;
+
+/// Libraries whose everyday events say nothing to an operator.
+const TALKATIVE: &[&str] = &[
+    "deadpool",
+    "deadpool_redis",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "mio",
+    "object_store",
+    "opentelemetry",
+    "opentelemetry_http",
+    "opentelemetry_otlp",
+    "opentelemetry_sdk",
+    "redis",
+    "reqwest",
+    "rustls",
+    "tokio_rustls",
+    "tower",
+    "tower_http",
+    "want",
+];
+
+/// The level while the process runs. Clones share it.
+#[derive(Clone)]
+pub struct LevelHandle(Arc<Shared>);
+
+struct Shared {
+    /// Index in [`Level::ALL`].
+    level: AtomicU8,
+    /// Whether records of the `log` crate come to us, so that it has to know the level too.
+    hears_log: AtomicBool,
+}
+
+impl LevelHandle {
+    pub(crate) fn new(level: Level) -> Self {
+        Self(Arc::new(Shared {
+            level: AtomicU8::new(level as u8),
+            hears_log: AtomicBool::new(false),
+        }))
+    }
+
+    /// The least serious level that is logged.
+    pub fn get(&self) -> Level {
+        let index = usize::from(self.0.level.load(Ordering::Relaxed));
+        Level::ALL.get(index).copied().unwrap_or_default()
+    }
+
+    /// Changes it, at once and for all threads.
+    pub fn set(&self, level: Level) {
+        self.0.level.store(level as u8, Ordering::Relaxed);
+        tracing::callsite::rebuild_interest_cache();
+        if self.0.hears_log.load(Ordering::Relaxed) {
+            log::set_max_level(most_of_log(level));
+        }
+    }
+
+    /// From now on the `log` crate is told of the level.
+    pub(crate) fn hear_log(&self) {
+        self.0.hears_log.store(true, Ordering::Relaxed);
+        log::set_max_level(most_of_log(self.get()));
+    }
+}
+
+impl fmt::Debug for LevelHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LevelHandle({})", self.get())
+    }
+}
+
+/// Nothing that ends the process comes through the `log` crate.
+fn most_of_log(level: Level) -> log::LevelFilter {
+    match level {
+        Level::Trace => log::LevelFilter::Trace,
+        Level::Debug => log::LevelFilter::Debug,
+        Level::Info => log::LevelFilter::Info,
+        Level::Warn => log::LevelFilter::Warn,
+        Level::Error => log::LevelFilter::Error,
+        Level::Fatal => log::LevelFilter::Off,
+    }
+}
+
+/// Lets through what is at least as serious as the level.
+pub(crate) struct Admission {
+    level: LevelHandle,
+    /// Whether lines name the trace that they belong to. Then spans of any level have to be seen, or a line within
+    /// one would name that span's parent or nothing.
+    traces: bool,
+}
+
+impl Admission {
+    pub(crate) fn new(level: LevelHandle, traces: bool) -> Self {
+        Self { level, traces }
+    }
+
+    fn admits(&self, metadata: &Metadata<'_>) -> bool {
+        let talkative = is_talkative(metadata.target());
+        if metadata.is_span() {
+            return self.traces && !talkative;
+        }
+        let least = match self.level.get() {
+            Level::Info if talkative => Level::Warn,
+            level => level,
+        };
+        Level::of(metadata) >= least
+    }
+}
+
+fn is_talkative(target: &str) -> bool {
+    let crate_name = target.split_once("::").map_or(target, |(name, _)| name);
+    TALKATIVE.binary_search(&crate_name).is_ok()
+}
+
+impl<S> Filter<S> for Admission {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        self.admits(metadata)
+    }
+
+    /// "Sometimes" where "always" would be right as well: when somebody asks whether an event would be logged, and
+    /// then logs none (`tracing::enabled!`), a refusal is remembered until the next question. An event that needs no
+    /// question would be lost to it.
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.admits(metadata) {
+            Interest::sometimes()
+        } else {
+            Interest::never()
+        }
+    }
+
+    /// Of events. A span is only of use to us if a layer that gives it ids enables it too.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(match self.level.get() {
+            Level::Trace => LevelFilter::TRACE,
+            Level::Debug => LevelFilter::DEBUG,
+            Level::Info => LevelFilter::INFO,
+            Level::Warn => LevelFilter::WARN,
+            Level::Error | Level::Fatal => LevelFilter::ERROR,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_can_be_searched() {
+        assert!(TALKATIVE.is_sorted());
+    }
+
+    #[test]
+    fn whose_target_it_is() {
+        let cases = [
+            ("hyper", true),
+            ("hyper::proto::h1", true),
+            ("h2::codec", true),
+            ("redis", true),
+            ("hyperion", false),
+            ("favonius_http::hyper", false),
+            ("favonius_storage_redis", false),
+            ("", false),
+        ];
+        for (target, expected) in cases {
+            assert_eq!(is_talkative(target), expected, "{target}");
+        }
+    }
+}
