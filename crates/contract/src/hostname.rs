@@ -183,11 +183,6 @@ impl DeploymentName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Reads a name back from a storage key: as a hostname where it is one, else as a route key.
-    pub fn from_key(text: &str) -> Result<Self, Invalid> {
-        text.parse::<RouteKey>().map(Self::from)
-    }
 }
 
 impl From<Hostname> for DeploymentName {
@@ -206,7 +201,7 @@ impl FromStr for DeploymentName {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        Self::from_key(text)
+        text.parse::<RouteKey>().map(Self::from)
     }
 }
 

@@ -1,0 +1,368 @@
+//! What names answer with, kept in memory for as long as the store says that it has not changed.
+//!
+//! 1. While the store tells its changes, a deployment in memory is used without asking.
+//! 2. When it does not tell them, a deployment is used only after it was read again.
+//! 3. When it does not answer at all, the last known deployment is used: stale is better than down. What is not known
+//!    is an error, never "not found".
+//! 4. Absence is remembered for a second, so that a flood of unknown hosts does not become a flood of reads.
+//!
+//! A read that began before a change was told never counts as the state after it.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use favonius_contract::{
+    Delimiter, Deployment, DeploymentName, Publication, SnapshotId, version_labels,
+};
+use favonius_storage::{ChangeEvent, RecordStore, StorageError};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Shared, WeakShared},
+};
+use quick_cache::{Weighter, sync::Cache};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long an unknown name is remembered as such.
+const UNKNOWN_FOR: Duration = Duration::from_secs(1);
+/// How many unknown names are remembered.
+const UNKNOWN_LIMIT: usize = 16_384;
+/// How often a store that failed is tried again.
+const RETRY_EVERY: Duration = Duration::from_millis(250);
+/// Deployments that the cache is laid out for; its bound is their size.
+const EXPECTED_DEPLOYMENTS: usize = 4096;
+
+/// A deployment together with what need not be worked out again for each request.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) deployment: Deployment,
+    /// Whether the name stands for this one version for ever, so that what it serves may be kept for ever too.
+    pub(crate) is_version: bool,
+}
+
+impl Live {
+    fn new(name: &str, deployment: Deployment, delimiter: Delimiter) -> Self {
+        let says_so = deployment
+            .publication
+            .as_ref()
+            .is_some_and(|publication| publication.version);
+        // Records of another worker, and those made by hand, do not say it; their name does.
+        let [label, _] = version_labels(&deployment.snapshot.snapshot_id, usize::MAX);
+        let named_so = || {
+            name.strip_prefix(label.as_str())
+                .is_some_and(|rest| rest.starts_with(delimiter.as_str()))
+        };
+        let is_version = says_so || named_so();
+        Self {
+            deployment,
+            is_version,
+        }
+    }
+}
+
+type Loaded = Result<Option<Arc<Live>>, Arc<StorageError>>;
+type Load = Shared<BoxFuture<'static, Loaded>>;
+/// A read under way, and the number of changes that were told when it began.
+type Loading = (u64, WeakShared<BoxFuture<'static, Loaded>>);
+
+/// A deployment in memory.
+#[derive(Clone)]
+struct Slot {
+    live: Arc<Live>,
+    /// The connection to the changes under which it was read.
+    epoch: u64,
+    /// Whether a change was told since.
+    stale: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<DeploymentName, Slot> for BySize {
+    fn weight(&self, name: &DeploymentName, slot: &Slot) -> u64 {
+        (name.as_str().len() + slot.live.deployment.snapshot.memory_bytes()) as u64
+    }
+}
+
+#[derive(Clone)]
+struct VersionBySize;
+
+impl Weighter<SnapshotId, Arc<Live>> for VersionBySize {
+    fn weight(&self, id: &SnapshotId, live: &Arc<Live>) -> u64 {
+        (id.as_str().len() + live.deployment.snapshot.memory_bytes()) as u64
+    }
+}
+
+/// The deployments in memory. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Deployments(Arc<State>);
+
+struct State {
+    records: Arc<dyn RecordStore>,
+    delimiter: Delimiter,
+    tasks: TaskTracker,
+    known: Cache<DeploymentName, Slot, BySize>,
+    unknown: Cache<DeploymentName, (Instant, u64)>,
+    versions: Cache<SnapshotId, Arc<Live>, VersionBySize>,
+    loading: Mutex<HashMap<DeploymentName, Loading>>,
+    /// Counts the changes that were told.
+    generation: AtomicU64,
+    /// Counts how often the stream of changes came up or went down; odd while it is up.
+    epoch: AtomicU64,
+    /// Whether the store failed at the last try.
+    down: AtomicBool,
+    served_stale: AtomicU64,
+}
+
+impl Deployments {
+    /// Follows the store's changes until `stop`.
+    pub(crate) fn start(
+        records: Arc<dyn RecordStore>,
+        delimiter: Delimiter,
+        memory_bytes: u64,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let this = Self(Arc::new(State {
+            delimiter,
+            tasks: tasks.clone(),
+            known: Cache::with_weighter(EXPECTED_DEPLOYMENTS, memory_bytes, BySize),
+            unknown: Cache::new(UNKNOWN_LIMIT),
+            versions: Cache::with_weighter(EXPECTED_DEPLOYMENTS, memory_bytes / 4, VersionBySize),
+            loading: Mutex::default(),
+            generation: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
+            down: AtomicBool::new(false),
+            served_stale: AtomicU64::new(0),
+            records,
+        }));
+        let follower = this.clone();
+        tasks.spawn(async move {
+            let mut changes = follower.0.records.changes();
+            while let Some(Some(change)) = stop.run_until_cancelled(changes.next()).await {
+                follower.follow(change);
+            }
+        });
+        this
+    }
+
+    /// What a name answers with.
+    pub(crate) async fn get(&self, name: &DeploymentName) -> Loaded {
+        let state = &self.0;
+        let epoch = state.epoch.load(SeqCst);
+        let slot = state.known.get(name);
+        if let Some(slot) = &slot {
+            let followed = epoch % 2 == 1 && slot.epoch == epoch && !slot.stale.load(SeqCst);
+            if followed {
+                return Ok(Some(Arc::clone(&slot.live)));
+            }
+            if state.down.load(SeqCst) {
+                return Ok(Some(self.stale(slot)));
+            }
+        } else if let Some((at, generation)) = state.unknown.get(name)
+            && at.elapsed() < UNKNOWN_FOR
+            && generation == state.generation.load(SeqCst)
+            && !state.down.load(SeqCst)
+        {
+            return Ok(None);
+        }
+        match (self.load(name).await, slot) {
+            (Err(_), Some(slot)) => Ok(Some(self.stale(&slot))),
+            (loaded, _) => loaded,
+        }
+    }
+
+    /// A snapshot by its id, as a deployment of its own. A snapshot never changes, so it is kept as long as there is room.
+    pub(crate) async fn version(&self, id: &SnapshotId) -> Loaded {
+        let state = &self.0;
+        if let Some(live) = state.versions.get(id) {
+            return Ok(Some(live));
+        }
+        let found = state.records.snapshot(id).await.map_err(Arc::new)?;
+        let Some(document) = found else {
+            return Ok(None);
+        };
+        let snapshot = document.into_snapshot();
+        let publication = Some(Publication {
+            application_uid: snapshot.application_uid.clone(),
+            published_at: 0,
+            replica: String::new(),
+            manifest: None,
+            version: true,
+        });
+        let live = Arc::new(Live::new(
+            id.as_str(),
+            Deployment {
+                snapshot,
+                publication,
+            },
+            state.delimiter,
+        ));
+        state.versions.insert(id.clone(), Arc::clone(&live));
+        Ok(Some(live))
+    }
+
+    /// Forgets a name whose record was just changed here, before anybody is told that it was.
+    pub(crate) fn changed(&self, name: &DeploymentName) {
+        self.follow(ChangeEvent::Name(name.clone()));
+    }
+
+    /// Whether at least one deployment can be served from memory.
+    pub(crate) fn has_any(&self) -> bool {
+        !self.0.known.is_empty()
+    }
+
+    /// How many requests were answered with a deployment that could not be checked.
+    pub(crate) fn served_stale(&self) -> u64 {
+        self.0.served_stale.load(SeqCst)
+    }
+
+    fn stale(&self, slot: &Slot) -> Arc<Live> {
+        self.0.served_stale.fetch_add(1, SeqCst);
+        Arc::clone(&slot.live)
+    }
+
+    fn follow(&self, change: ChangeEvent) {
+        let state = &self.0;
+        match change {
+            ChangeEvent::Name(name) => {
+                // First the count, then the slot: a load puts its slot first and then looks at the count, so that one
+                // of the two sees the other.
+                state.generation.fetch_add(1, SeqCst);
+                if let Some(slot) = state.known.peek(&name) {
+                    slot.stale.store(true, SeqCst);
+                }
+                state.unknown.remove(&name);
+            }
+            // A record holds all of its snapshot, which never changes.
+            ChangeEvent::Snapshot(_) => {}
+            ChangeEvent::Connected => {
+                state.generation.fetch_add(1, SeqCst);
+                let epoch = state.epoch.load(SeqCst);
+                // The next odd number: also a second `Connected` in a row makes everything unchecked.
+                state.epoch.store(epoch + 1 + epoch % 2, SeqCst);
+                if state.down.swap(false, SeqCst) {
+                    tracing::info!("The record store answers again");
+                }
+            }
+            ChangeEvent::Disconnected => {
+                let epoch = state.epoch.load(SeqCst);
+                state.epoch.store(epoch + epoch % 2, SeqCst);
+            }
+        }
+    }
+
+    /// Reads a name's record, once for all who wait for it.
+    fn load(&self, name: &DeploymentName) -> Load {
+        let generation = self.0.generation.load(SeqCst);
+        let mut loading = self
+            .0
+            .loading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((begun, load)) = loading.get(name)
+            && *begun == generation
+            && let Some(load) = load.upgrade()
+            && load.peek().is_none()
+        {
+            return load;
+        }
+        let this = self.clone();
+        let wanted = name.clone();
+        let load = async move { this.read(wanted, generation).await }
+            .boxed()
+            .shared();
+        if let Some(weak) = load.downgrade() {
+            loading.insert(name.clone(), (generation, weak));
+        }
+        load
+    }
+
+    async fn read(self, name: DeploymentName, generation: u64) -> Loaded {
+        let state = &self.0;
+        let epoch = state.epoch.load(SeqCst);
+        let found = state.records.deployment(&name).await;
+        {
+            let mut loading = state.loading.lock().unwrap_or_else(PoisonError::into_inner);
+            loading.retain(|_, (_, load)| load.upgrade().is_some());
+            if loading
+                .get(&name)
+                .is_some_and(|(begun, _)| *begun == generation)
+            {
+                loading.remove(&name);
+            }
+        }
+        match found {
+            Ok(Some(deployment)) => {
+                state.down.store(false, SeqCst);
+                let live = Arc::new(Live::new(name.as_str(), deployment, state.delimiter));
+                let outdated = Arc::new(AtomicBool::new(false));
+                let slot = Slot {
+                    live: Arc::clone(&live),
+                    epoch,
+                    stale: Arc::clone(&outdated),
+                };
+                state.known.insert(name, slot);
+                if state.generation.load(SeqCst) != generation {
+                    outdated.store(true, SeqCst);
+                }
+                Ok(Some(live))
+            }
+            Ok(None) => {
+                state.down.store(false, SeqCst);
+                state.known.remove(&name);
+                state.unknown.insert(name, (Instant::now(), generation));
+                Ok(None)
+            }
+            Err(error) => {
+                if error.is_transient() {
+                    self.went_down(&error);
+                }
+                Err(Arc::new(error))
+            }
+        }
+    }
+
+    /// Notes that the store does not answer, and tries until it does.
+    fn went_down(&self, error: &StorageError) {
+        if self.0.down.swap(true, SeqCst) {
+            return;
+        }
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "The record store does not answer; known deployments keep being served"
+        );
+        // Weak: what nobody asks any more need not be tried.
+        let state = Arc::downgrade(&self.0);
+        self.0.tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(RETRY_EVERY).await;
+                let Some(state) = state.upgrade() else { return };
+                if !state.down.load(SeqCst) || state.tasks.is_closed() {
+                    return;
+                }
+                if state.records.check().await.is_ok() {
+                    tracing::info!("The record store answers again");
+                    state.down.store(false, SeqCst);
+                    return;
+                }
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for Deployments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deployments")
+            .field("known", &self.0.known.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,291 @@
+//! What a request is told when it cannot be done. The only place where a failure becomes a status.
+
+use std::error::Error;
+
+use bytes::Bytes;
+use favonius_auth::{Forbidden, Refusal};
+use favonius_contract::{Invalid, InvalidDocument};
+use favonius_storage::{CommitError, ErrorKind, Rejection, StorageError};
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use crate::{body::EdgeBody, request_id::RequestId};
+
+/// A request that cannot be done: one text for the client, one cause for the log.
+///
+/// The genuine client cuts the word after "token", "secret", "session", "signature", "jwt" and "code" from what it
+/// shows, so `message` does without those words.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: StatusCode,
+    /// Name for programs.
+    pub(crate) error: &'static str,
+    /// What happened and what to do, for people.
+    pub(crate) message: String,
+    details: Map<String, Value>,
+    retry_after_s: Option<u32>,
+    allow: Option<&'static str>,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Failure {
+    pub(crate) fn new(status: StatusCode, error: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            error,
+            message: message.into(),
+            details: Map::new(),
+            retry_after_s: None,
+            allow: None,
+            cause: None,
+        }
+    }
+
+    pub(crate) fn bad_request(error: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error, message)
+    }
+
+    pub(crate) fn unavailable(error: &'static str, message: impl Into<String>) -> Self {
+        let mut failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, error, message);
+        failure.retry_after_s = Some(1);
+        failure
+    }
+
+    /// Adds a field that helps the client.
+    pub(crate) fn with(mut self, field: &str, value: Value) -> Self {
+        self.details.insert(field.to_owned(), value);
+        self
+    }
+
+    pub(crate) fn allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// Makes the answer, and logs what only the operator should know: once, here.
+    pub(crate) fn into_response(self, id: &RequestId, html: bool) -> Response<EdgeBody> {
+        self.log(id);
+        let status = self.status.as_u16();
+        let (media_type, body) = if html {
+            ("text/html; charset=utf-8", self.page(id))
+        } else {
+            let mut body = self.details;
+            body.insert("status".into(), json!(status));
+            body.insert("error".into(), json!(self.error));
+            body.insert("message".into(), json!(self.message));
+            body.insert("request_id".into(), json!(id.as_str()));
+            ("application/json", Value::Object(body).to_string())
+        };
+        let mut response = Response::new(EdgeBody::from(Bytes::from(body)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
+        response
+    }
+
+    fn log(&self, id: &RequestId) {
+        let Some(cause) = &self.cause else {
+            tracing::debug!(
+                http.response.status_code = self.status.as_u16(), error.type = self.error,
+                request_id = id.as_str(), "Request refused"
+            );
+            return;
+        };
+        let error: &(dyn Error + 'static) = &**cause;
+        if self.status.is_server_error() {
+            tracing::error!(
+                http.response.status_code = self.status.as_u16(), error.type = self.error,
+                error, request_id = id.as_str(), "Request failed"
+            );
+        } else {
+            tracing::info!(
+                http.response.status_code = self.status.as_u16(), error.type = self.error,
+                error, request_id = id.as_str(), "Request refused"
+            );
+        }
+    }
+
+    fn page(&self, id: &RequestId) -> String {
+        let reason = self.status.canonical_reason().unwrap_or("Error");
+        let status = self.status.as_u16();
+        format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{status} {reason}</title>\
+             <style>body{{font:1rem/1.5 system-ui,sans-serif;margin:15vh auto;max-width:36rem;padding:0 1rem}}\
+             small{{color:#666}}</style><h1>{reason}</h1><p>{}</p><small>{status} {} &middot; {}</small></html>\n",
+            escape(&self.message),
+            escape(self.error),
+            escape(id.as_str()),
+        )
+    }
+}
+
+/// Text for an HTML page.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        let failure = match error.kind() {
+            ErrorKind::Unavailable => Self::unavailable(
+                "storage_unavailable",
+                "The store behind this edge does not answer: try again in a moment",
+            ),
+            ErrorKind::Full => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "storage_full",
+                "The store behind this edge has no room: its operator must make some",
+            ),
+            ErrorKind::Denied => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "storage_denied",
+                "The store behind this edge refuses it: its operator must check the credentials",
+            ),
+            ErrorKind::Corrupt => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "storage_corrupt",
+                "What the store behind this edge holds cannot be read: its operator finds more in the log",
+            ),
+            ErrorKind::Internal => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something went wrong inside this edge: its operator finds more in the log",
+            ),
+        };
+        failure.because(error)
+    }
+}
+
+impl From<std::sync::Arc<StorageError>> for Failure {
+    fn from(error: std::sync::Arc<StorageError>) -> Self {
+        let kind = error.kind();
+        Self::from(StorageError::new(kind, "read", "deployment").because(error))
+    }
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        let failure = |status, error, message: String| Self::new(status, error, message);
+        match &rejection {
+            Rejection::SnapshotExists(id) => failure(
+                StatusCode::CONFLICT,
+                "snapshot_exists",
+                format!(
+                    "Snapshot {id} exists with other content: build again, which makes a new id"
+                ),
+            ),
+            Rejection::SnapshotUnknown(id) => failure(
+                StatusCode::NOT_FOUND,
+                "snapshot_not_found",
+                format!("Snapshot {id} is not on this edge: upload it first"),
+            ),
+            Rejection::NameOwned { name, owner } => failure(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                format!(
+                    "{name} belongs to application {owner}: publish to another name, or have an operator move it"
+                ),
+            ),
+            Rejection::NameTaken { name, snapshot_id } => failure(
+                StatusCode::CONFLICT,
+                "name_taken",
+                format!(
+                    "{name} stands for version {snapshot_id} for ever: publish to a tag or an environment"
+                ),
+            ),
+        }
+    }
+}
+
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Storage(error) => error.into(),
+            CommitError::Rejected(rejection) => rejection.into(),
+        }
+    }
+}
+
+impl From<InvalidDocument> for Failure {
+    fn from(problem: InvalidDocument) -> Self {
+        let failure = Self::bad_request(
+            "invalid_body",
+            format!("The body cannot be used: {problem}"),
+        );
+        match problem {
+            InvalidDocument::Field { field, .. } => failure.with("field", json!(field)),
+            InvalidDocument::Json(_) => failure,
+        }
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(problem: Invalid) -> Self {
+        Self::bad_request(
+            "invalid_parameter",
+            format!("The request cannot be used: {problem}"),
+        )
+        .with("field", json!(problem.what()))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unauthenticated(reason) => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                reason.to_string(),
+            ),
+            Refusal::Forbidden(reason) => reason.into(),
+        }
+    }
+}
+
+impl From<Forbidden> for Failure {
+    fn from(reason: Forbidden) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", reason.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_escape_what_they_show() {
+        let failure = Failure::bad_request("x", "<script>alert('&')</script>");
+        let page = failure.page(&RequestId::from_header(None));
+        assert!(
+            page.contains("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;"),
+            "{page}"
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! Liveness, readiness and start-up, for Kubernetes.
+//!
+//! The checks run in the background; a probe only reads their latest result, so that a storm of probes costs the back
+//! ends nothing.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use favonius_storage::{Assets, ErrorKind, RecordStore, StorageError};
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+use serde_json::json;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{body::EdgeBody, deployments::Deployments};
+
+/// How often the back ends are checked.
+const EVERY: Duration = Duration::from_secs(2);
+/// How long one check may take.
+const AT_MOST: Duration = Duration::from_secs(2);
+/// Failures in a row after which a back end counts as down; one success makes it up again.
+const FAILURES: u32 = 3;
+
+/// When a worker counts as ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadyWhen {
+    /// All back ends answer.
+    #[default]
+    Strict,
+    /// All back ends answer, or the worker can serve deployments from memory: then an outage of the record store does not
+    /// take all workers out of a Service at once.
+    Serving,
+}
+
+/// The latest result of one check.
+#[derive(Debug, Clone, Serialize)]
+struct Outcome {
+    name: &'static str,
+    #[serde(rename = "outcome")]
+    word: &'static str,
+    duration_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    #[serde(skip)]
+    failures: u32,
+    #[serde(skip)]
+    passed_once: bool,
+}
+
+impl Outcome {
+    fn unknown(name: &'static str) -> Self {
+        Self {
+            name,
+            word: "unknown",
+            duration_ms: 0,
+            error: None,
+            failures: 0,
+            passed_once: false,
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        self.passed_once && self.failures < FAILURES
+    }
+
+    fn take(&mut self, result: Result<(), ErrorKind>, took: Duration) {
+        self.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        match result {
+            Ok(()) => {
+                self.word = "ok";
+                self.error = None;
+                self.failures = 0;
+                self.passed_once = true;
+            }
+            Err(kind) => {
+                self.word = "failed";
+                self.error = Some(kind.as_str());
+                self.failures = self.failures.saturating_add(1);
+            }
+        }
+    }
+}
+
+/// The state that the probes tell. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Probes(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    ready_when: ReadyWhen,
+    outcomes: Mutex<[Outcome; 2]>,
+    started: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Probes {
+    /// Checks the back ends until `stop`.
+    pub(crate) fn start(
+        ready_when: ReadyWhen,
+        assets: Assets,
+        records: Arc<dyn RecordStore>,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let this = Self(Arc::new(State {
+            ready_when,
+            outcomes: Mutex::new([Outcome::unknown("assets"), Outcome::unknown("records")]),
+            started: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        }));
+        let prober = this.clone();
+        tasks.spawn(async move {
+            let rounds = async {
+                let mut ticks = tokio::time::interval(EVERY);
+                ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+                loop {
+                    ticks.tick().await;
+                    let (one, two) = tokio::join!(timed(assets.check()), timed(records.check()));
+                    prober.take([one, two]);
+                }
+            };
+            let _: Option<()> = stop.run_until_cancelled(rounds).await;
+        });
+        this
+    }
+
+    fn take(&self, results: [(Result<(), ErrorKind>, Duration); 2]) {
+        let mut outcomes = self
+            .0
+            .outcomes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (outcome, (result, took)) in outcomes.iter_mut().zip(results) {
+            let was_up = outcome.is_up();
+            outcome.take(result, took);
+            match (was_up, outcome.is_up()) {
+                (false, true) => tracing::info!(check = outcome.name, "Back end is up"),
+                (true, false) => tracing::warn!(
+                    check = outcome.name,
+                    error.type = outcome.error.unwrap_or_default(),
+                    "Back end is down"
+                ),
+                _ => {}
+            }
+        }
+        self.0.started.store(true, SeqCst);
+    }
+
+    /// From now on the worker is not ready: it is about to stop.
+    pub(crate) fn drain(&self) {
+        self.0.draining.store(true, SeqCst);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.draining.load(SeqCst)
+    }
+
+    pub(crate) fn healthz() -> Response<EdgeBody> {
+        answer(StatusCode::OK, &json!({"status": "ok"}))
+    }
+
+    pub(crate) fn startupz(&self) -> Response<EdgeBody> {
+        if self.0.started.load(SeqCst) {
+            answer(StatusCode::OK, &json!({"status": "started"}))
+        } else {
+            answer(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &json!({"status": "starting"}),
+            )
+        }
+    }
+
+    pub(crate) fn readyz(&self, deployments: &Deployments) -> Response<EdgeBody> {
+        let outcomes = self
+            .0
+            .outcomes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let up = outcomes.iter().all(Outcome::is_up);
+        let warm = self.0.ready_when == ReadyWhen::Serving
+            && outcomes.iter().all(|outcome| outcome.passed_once)
+            && deployments.has_any();
+        let (status, word) = match (self.is_draining(), up, warm) {
+            (true, ..) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+            (_, true, _) => (StatusCode::OK, "ready"),
+            (_, _, true) => (StatusCode::OK, "serving"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+        };
+        answer(status, &json!({"status": word, "checks": outcomes}))
+    }
+}
+
+/// Runs a check within its time.
+async fn timed(
+    check: impl Future<Output = Result<(), StorageError>>,
+) -> (Result<(), ErrorKind>, Duration) {
+    let begun = Instant::now();
+    let result = match tokio::time::timeout(AT_MOST, check).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "Readiness check failed"
+            );
+            Err(error.kind())
+        }
+        Err(_) => Err(ErrorKind::Unavailable),
+    };
+    (result, begun.elapsed())
+}
+
+fn answer(status: StatusCode, body: &serde_json::Value) -> Response<EdgeBody> {
+    let mut response = Response::new(EdgeBody::from(bytes::Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_failures_are_down_and_one_success_is_up() {
+        let mut outcome = Outcome::unknown("records");
+        assert!(!outcome.is_up(), "not before the first success");
+        let steps = [
+            (Ok(()), true),
+            (Err(ErrorKind::Unavailable), true),
+            (Err(ErrorKind::Unavailable), true),
+            (Err(ErrorKind::Unavailable), false),
+            (Err(ErrorKind::Unavailable), false),
+            (Ok(()), true),
+        ];
+        for (step, (result, expected)) in steps.into_iter().enumerate() {
+            outcome.take(result, Duration::ZERO);
+            assert_eq!(outcome.is_up(), expected, "step {step}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! From the path of a request to the asset that answers it.
+//!
+//! In this order, and never by the query:
+//!
+//! 1. the asset of this very path;
+//! 2. `index.html` in it, when it ends with a slash;
+//! 3. the path with `.html`;
+//! 4. `index.html` below it: a redirect to the form with the slash, since the page's relative URLs need it;
+//! 5. the nearest `404.html` upwards, with 404;
+//! 6. the application's `index.html`, for a navigation only: its client-side router knows the path.
+//!
+//! So a missing script, style or image is never answered with a page and 200, and an application that brings a
+//! `404.html` for a path has no shell there.
+//!
+//! Wherever a path is looked up it is tried as it is, then without the base that the build was made for (clients put
+//! the base before most paths and not before all), then, in a server-rendered build, below `client/`. What is below
+//! `server/` in such a build is code with the application's secrets in it: no path leads there.
+
+mod request;
+
+use std::borrow::Cow;
+
+use favonius_contract::{AssetRef, MANIFEST_FILE, MAX_ASSET_PATH, Snapshot, SnapshotKind};
+use http::StatusCode;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::media_type;
+
+pub(crate) use request::{accepts_html, decode, is_navigation};
+
+const INDEX: &str = "index.html";
+const NOT_FOUND_PAGE: &str = "404.html";
+const CLIENT: &str = "client/";
+const SERVER: &str = "server/";
+
+/// What may not stand in the path of a `Location` as it is (RFC 3986, section 3.3).
+const NOT_IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// What the request is after, beside the path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wants {
+    /// See [`is_navigation`].
+    pub(crate) navigation: bool,
+}
+
+/// Why an asset answers a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It is what the path names.
+    Named,
+    /// It is the application's shell: the path is left to the router in the browser.
+    Shell,
+    /// It is the page that says that there is nothing.
+    NotFoundPage,
+}
+
+impl Role {
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Named | Self::Shell => StatusCode::OK,
+            Self::NotFoundPage => StatusCode::NOT_FOUND,
+        }
+    }
+}
+
+/// What answers a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Resolved<'a> {
+    /// This asset.
+    Asset {
+        /// Where it stands in the snapshot; for the manifest, the path that was asked for.
+        path: Cow<'a, str>,
+        asset: AssetRef,
+        role: Role,
+    },
+    /// 308 to this path, to which the query is to be added.
+    Redirect {
+        /// Percent-encoded; begins with exactly one slash.
+        location_path: String,
+    },
+    /// Nothing.
+    NotFound,
+}
+
+/// Finds what answers a decoded path in a deployment of this snapshot.
+///
+/// `manifest_override` is the manifest that publishing gave the hostname. It stands for the build's own wherever that
+/// stands, and at the root even of a build without one.
+pub(crate) fn resolve<'a>(
+    snapshot: &'a Snapshot,
+    manifest_override: Option<AssetRef>,
+    path: &'a str,
+    wants: Wants,
+) -> Resolved<'a> {
+    let lookup = Lookup::new(snapshot);
+    let named = |(path, asset)| Resolved::Asset {
+        path,
+        asset,
+        role: Role::Named,
+    };
+    if let Some(asset) = lookup.manifest(manifest_override, path) {
+        return named((Cow::Borrowed(path), asset));
+    }
+    if let Some(found) = lookup.asset(path, "") {
+        return named(found);
+    }
+    if is_directory(path) {
+        if let Some(found) = lookup.asset(path, INDEX) {
+            return named(found);
+        }
+    } else {
+        if let Some(found) = lookup.asset(path, ".html") {
+            return named(found);
+        }
+        let directory = format!("{path}/");
+        if lookup.asset(&directory, INDEX).is_some() {
+            let location_path = format!("/{}", utf8_percent_encode(&directory, NOT_IN_PATH));
+            return Resolved::Redirect { location_path };
+        }
+    }
+    if let Some((path, asset)) = lookup.not_found_page(path) {
+        return Resolved::Asset {
+            path,
+            asset,
+            role: Role::NotFoundPage,
+        };
+    }
+    if wants.navigation
+        && let Some((path, asset)) = lookup.shell()
+    {
+        return Resolved::Asset {
+            path,
+            asset,
+            role: Role::Shell,
+        };
+    }
+    Resolved::NotFound
+}
+
+fn is_directory(path: &str) -> bool {
+    path.is_empty() || path.ends_with('/')
+}
+
+struct Lookup<'a> {
+    snapshot: &'a Snapshot,
+    /// What the build was made for, as browsers see it, e.g. `shop/`; empty for the root.
+    base: &'a str,
+    server_rendered: bool,
+}
+
+impl<'a> Lookup<'a> {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        let server_rendered = snapshot.kind == SnapshotKind::ServerRendered;
+        let base = snapshot.base().unwrap_or_default();
+        Self {
+            snapshot,
+            base: base
+                .strip_prefix(CLIENT)
+                .filter(|_| server_rendered)
+                .unwrap_or(base),
+            server_rendered,
+        }
+    }
+
+    fn manifest(&self, replacement: Option<AssetRef>, path: &str) -> Option<AssetRef> {
+        if media_type::file_name(path) != MANIFEST_FILE {
+            return None;
+        }
+        let own = self.snapshot.manifest_path();
+        if path != MANIFEST_FILE && (own != Some(path) || self.is_private(path)) {
+            return None;
+        }
+        replacement.or_else(|| self.snapshot.asset(own?))
+    }
+
+    /// The asset at `path` and `suffix` put together, in the places where it may stand.
+    fn asset<'p>(&self, path: &'p str, suffix: &str) -> Option<(Cow<'p, str>, AssetRef)> {
+        let without_base = path
+            .strip_prefix(self.base)
+            .filter(|_| !self.base.is_empty());
+        let client = self.server_rendered.then_some(CLIENT);
+        self.at("", path, suffix)
+            .or_else(|| self.at("", without_base?, suffix))
+            .or_else(|| self.at(client?, path, suffix))
+            .or_else(|| self.at(client?, without_base?, suffix))
+    }
+
+    fn at<'p>(
+        &self,
+        prefix: &str,
+        path: &'p str,
+        suffix: &str,
+    ) -> Option<(Cow<'p, str>, AssetRef)> {
+        // Nothing longer is in any snapshot; this bounds the work for paths of many segments.
+        if prefix.len() + path.len() + suffix.len() > MAX_ASSET_PATH {
+            return None;
+        }
+        let path = if prefix.is_empty() && suffix.is_empty() {
+            Cow::Borrowed(path)
+        } else {
+            Cow::Owned([prefix, path, suffix].concat())
+        };
+        if self.is_private(&path) {
+            return None;
+        }
+        let asset = self.snapshot.asset(&path)?;
+        Some((path, asset))
+    }
+
+    fn is_private(&self, path: &str) -> bool {
+        self.server_rendered && path.starts_with(SERVER)
+    }
+
+    fn not_found_page<'p>(&self, path: &'p str) -> Option<(Cow<'p, str>, AssetRef)> {
+        let mut above = path;
+        loop {
+            let directory = above
+                .rfind('/')
+                .and_then(|slash| above.get(..=slash))
+                .unwrap_or_default();
+            if let Some(found) = self.asset(directory, NOT_FOUND_PAGE) {
+                return Some(found);
+            }
+            above = directory.strip_suffix('/')?;
+        }
+    }
+
+    fn shell(&self) -> Option<(Cow<'a, str>, AssetRef)> {
+        self.asset(self.base, INDEX)
+            .or_else(|| self.asset("", INDEX))
+    }
+}
+
+#[cfg(test)]
+mod tests;

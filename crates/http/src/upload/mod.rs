@@ -1,0 +1,127 @@
+//! `/upload` and its kin: what clients and control planes send.
+
+mod file;
+mod hash_list;
+mod incoming;
+mod manifest;
+mod publish;
+mod snapshot;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use favonius_auth::WriteToken;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::Value;
+
+pub(crate) use self::incoming::Incoming;
+use crate::{body::EdgeBody, edge::Shared, failure::Failure};
+
+/// The parameters of a request's query, decoded.
+pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Query<'a> {
+    pub(crate) fn parse(query: Option<&'a str>) -> Self {
+        Self(form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect())
+    }
+
+    /// The first value of a parameter.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| &**value)
+    }
+
+    fn required(&self, name: &'static str) -> Result<&str, Failure> {
+        self.get(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| {
+                Failure::bad_request(
+                    "missing_parameter",
+                    format!("The query has no `{name}`: see the protocol for POST /upload"),
+                )
+                .with("field", Value::from(name))
+            })
+    }
+}
+
+/// `POST /upload`
+pub(crate) async fn upload(
+    edge: &Shared,
+    query: &Query<'_>,
+    headers: &HeaderMap,
+    body: &mut Incoming<'_>,
+) -> Result<Response<EdgeBody>, Failure> {
+    match query.get("type") {
+        Some("file") => file::store(edge, query, headers, body).await,
+        Some("snapshot") => snapshot::store(edge, query, headers, body).await,
+        Some("envs") => publish::publish(edge, headers, body).await,
+        Some(_) => Err(Failure::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "unsupported_upload_type",
+            "This edge takes uploads of type file, snapshot and envs",
+        )),
+        None => Err(Failure::bad_request(
+            "missing_parameter",
+            "The query has no `type`: it is one of file, snapshot and envs",
+        )),
+    }
+}
+
+/// `POST /publish`
+pub(crate) async fn publish(
+    edge: &Shared,
+    headers: &HeaderMap,
+    body: &mut Incoming<'_>,
+) -> Result<Response<EdgeBody>, Failure> {
+    publish::publish(edge, headers, body).await
+}
+
+/// `GET /__get_application_hash_list__`
+pub(crate) async fn hash_list(
+    edge: &Shared,
+    query: &Query<'_>,
+) -> Result<Response<EdgeBody>, Failure> {
+    hash_list::answer_hashes(edge, query).await
+}
+
+/// Verifies who sends a request.
+fn authenticate(edge: &Shared, headers: &HeaderMap) -> Result<WriteToken, Failure> {
+    let given = ["can_write_jwt", "can-write-jwt"]
+        .into_iter()
+        .find_map(|name| headers.get(name));
+    let token = match given {
+        Some(value) => Some(value.as_bytes()),
+        None => headers.get(header::AUTHORIZATION).and_then(|value| {
+            let (scheme, token) = value.as_bytes().split_at_checked(7)?;
+            scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+        }),
+    };
+    let Some(token) = token else {
+        return Err(Failure::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "The request has no can_write_jwt header. The usual cause is a proxy that drops headers with an underscore: \
+             allow them there, or send can-write-jwt or Authorization: Bearer",
+        ));
+    };
+    // What is no text is no token: the verifier refuses it like any other wrong one.
+    let token = str::from_utf8(token).unwrap_or_default();
+    Ok(edge
+        .verifier
+        .verify(token.trim(), edge.clock.now_ms() / 1000)?)
+}
+
+/// A JSON answer.
+fn answer(status: StatusCode, body: &Value) -> Response<EdgeBody> {
+    let mut response = Response::new(EdgeBody::from(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

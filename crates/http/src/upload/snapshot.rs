@@ -1,0 +1,177 @@
+//! One build: `POST /upload?type=snapshot`.
+
+use favonius_contract::{
+    DeploymentName, EdgeHost, Hostname, Snapshot, SnapshotDocument, SnapshotKind,
+};
+use favonius_storage::{Change, CommitError, Order, Publish, Rejection};
+use http::{HeaderMap, Response, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::{Incoming, Query, answer, authenticate};
+use crate::{body::EdgeBody, edge::Shared, failure::Failure, upload::publish};
+
+/// What a path segment may hold as it is (RFC 3986, section 3.3: unreserved characters).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+/// Bodies beyond this are parsed away from the threads that serve.
+const LARGE: u64 = 256 * 1024;
+
+/// Stores a snapshot, and gives its version a hostname of its own.
+pub(super) async fn store(
+    edge: &Shared,
+    query: &Query<'_>,
+    headers: &HeaderMap,
+    body: &mut Incoming<'_>,
+) -> Result<Response<EdgeBody>, Failure> {
+    let token = authenticate(edge, headers)?;
+    let document = parse(edge, body).await?;
+    token.may_write(&document.snapshot().application_uid)?;
+    let url = record(edge, &document).await?;
+    let snapshot = document.snapshot();
+    let skip = query
+        .get("skip_assets")
+        .is_some_and(|value| !matches!(value, "false" | "0"));
+    let lacking = if skip {
+        Vec::new()
+    } else {
+        lacking(edge, snapshot).await?
+    };
+    let message = match snapshot.kind {
+        SnapshotKind::ClientRendered => "stored",
+        SnapshotKind::ServerRendered => {
+            "stored; this edge runs no server code: it serves the files below client/"
+        }
+    };
+    Ok(answer(
+        StatusCode::OK,
+        &json!({
+            "urls": {"version": url},
+            "worker_version": concat!("favonius/", env!("CARGO_PKG_VERSION")),
+            "assets": lacking,
+            "message": message,
+        }),
+    ))
+}
+
+async fn parse(edge: &Shared, body: &mut Incoming<'_>) -> Result<SnapshotDocument, Failure> {
+    let limit = edge.options.snapshot_max_bytes;
+    let _room = edge.room_for_document(body.length_within(limit)?).await;
+    let json = body.whole(limit).await?;
+    let parse = move || SnapshotDocument::parse(json);
+    Ok(if body.length()? > LARGE {
+        edge.off_thread(parse).await?
+    } else {
+        parse()
+    }?)
+}
+
+/// Stores the snapshot and publishes its version in one commit; gives the version's URL.
+async fn record(edge: &Shared, document: &SnapshotDocument) -> Result<String, Failure> {
+    let snapshot = document.snapshot();
+    let id = &snapshot.snapshot_id;
+    let (hosts, host_edge) = version_hostnames(edge, snapshot);
+    let mut stored = Some(Change::SnapshotStored(document.clone()));
+    let mut hosts = hosts.into_iter();
+    let mut host = hosts.next();
+    // One more round for each name that is taken, and one for a snapshot that came for another edge before.
+    loop {
+        let mut changes: Vec<Change> = stored.clone().into_iter().collect();
+        let name = host.clone().map(DeploymentName::from);
+        changes.extend(
+            name.clone()
+                .map(|name| Change::Published(version(edge, snapshot, name))),
+        );
+        match edge.records.commit(changes).await {
+            Ok(_) => {
+                if let Some(name) = &name {
+                    edge.deployments.changed(name);
+                }
+                let url = match (&host, &host_edge) {
+                    (Some(host), Some(host_edge)) => host_edge.url(host),
+                    _ => path_url(edge, snapshot)?,
+                };
+                return Ok(url);
+            }
+            Err(CommitError::Rejected(Rejection::SnapshotExists(_))) if stored.is_some() => {
+                let known = edge.records.snapshot(id).await?;
+                if !known.is_some_and(|known| known.same_build(document)) {
+                    return Err(Rejection::SnapshotExists(id.clone()).into());
+                }
+                stored = None;
+            }
+            Err(CommitError::Rejected(
+                rejection @ (Rejection::NameTaken { .. } | Rejection::NameOwned { .. }),
+            )) => {
+                host = hosts.next();
+                if host.is_none() {
+                    return Err(rejection.into());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn version(edge: &Shared, snapshot: &Snapshot, name: DeploymentName) -> Publish {
+    Publish {
+        name,
+        application: snapshot.application_uid.clone(),
+        snapshot_id: snapshot.snapshot_id.clone(),
+        order: Order::Local {
+            now_ms: edge.clock.now_ms(),
+            replica: edge.options.replica.clone(),
+        },
+        manifest: None,
+        version: true,
+        takeover: false,
+    }
+}
+
+/// The hostnames that the version may have, and the edge that they are on: the one that the client was sent to, else the
+/// configured one.
+fn version_hostnames(edge: &Shared, snapshot: &Snapshot) -> (Vec<Hostname>, Option<EdgeHost>) {
+    let asked: Option<EdgeHost> = snapshot
+        .domain
+        .as_deref()
+        .and_then(|domain| domain.parse().ok());
+    for candidate in [asked, edge.options.public_url.clone()]
+        .into_iter()
+        .flatten()
+    {
+        let hosts = candidate.version_hostnames(&snapshot.snapshot_id, edge.options.delimiter);
+        if !hosts.is_empty() {
+            return (hosts, Some(candidate));
+        }
+    }
+    (Vec::new(), None)
+}
+
+/// The path-addressed URL of a version, for an edge that is known by an address only.
+fn path_url(edge: &Shared, snapshot: &Snapshot) -> Result<String, Failure> {
+    let origin = snapshot
+        .domain
+        .as_deref()
+        .and_then(|domain| domain.parse::<EdgeHost>().ok())
+        .or_else(|| edge.options.public_url.clone())
+        .ok_or_else(|| {
+            Failure::bad_request(
+                "invalid_body",
+                "domain: is not the URL of an edge, and this edge has no ZE_WORKER_PUBLIC_URL to make URLs from",
+            )
+        })?;
+    let key = utf8_percent_encode(snapshot.snapshot_id.as_str(), SEGMENT);
+    Ok(format!("{}/__zephyr/v1/v/{key}", origin.origin()))
+}
+
+/// The assets that the store lacks, for clients that ask before they upload.
+async fn lacking(edge: &Shared, snapshot: &Snapshot) -> Result<Vec<Value>, Failure> {
+    let missing = publish::missing_paths(edge, snapshot, usize::MAX).await?;
+    Ok(missing
+        .into_iter()
+        .map(|(path, asset)| json!({"path": path, "hash": asset.hash, "size": asset.size}))
+        .collect())
+}
