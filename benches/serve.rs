@@ -1,0 +1,158 @@
+//! A request through the whole service, in this process and without a socket: what an edge does most.
+//!
+//! Back ends are in memory, so this is our own work and none of a store's. A microsecond more here is a microsecond of a
+//! core for every request.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use favonius_auth::{MintRequest, Minter, Scope, Verifier, VerifierOptions};
+use favonius_benches::{APPLICATION, NOW_MS, snapshot};
+use favonius_contract::AssetHash;
+use favonius_http::{Backends, Edge, EdgeOptions};
+use favonius_storage::{Assets, Clock, EmbeddedRecords};
+use http::{Request, request};
+use http_body_util::{BodyExt, Full, Limited};
+use object_store::memory::InMemory;
+use tokio::runtime::Runtime;
+use tokio_util::task::TaskTracker;
+use tower_service::Service;
+
+const SECRET: &str = "a secret of the benches that is long enough";
+const HOST: &str = "www.test";
+const SCRIPT: &str = "assets/index-BfR3x9aZ.js";
+/// No answer is larger.
+const LARGEST: usize = 64 * 1024;
+
+/// Sends a request and reads its answer to the end. Gives the status and how many bytes came.
+async fn send(edge: &Edge, request: request::Builder, body: Vec<u8>) -> (u16, usize) {
+    let request = request
+        .body(Full::new(Bytes::from(body)))
+        .expect("a well-formed request");
+    let Ok(response) = edge.clone().call(request).await;
+    let status = response.status().as_u16();
+    // The limit is what makes `collect` bounded.
+    #[expect(clippy::disallowed_methods, reason = "within `Limited`")]
+    let body = Limited::new(response.into_body(), LARGEST).collect().await;
+    (status, body.expect("a whole answer").to_bytes().len())
+}
+
+/// An edge on which one application is deployed.
+async fn deployed() -> Edge {
+    let backends = Backends {
+        assets: Assets::new(Arc::new(InMemory::new()), TaskTracker::new()),
+        records: Arc::new(EmbeddedRecords::in_memory().expect("a database in memory")),
+        verifier: Arc::new(
+            Verifier::new(SECRET, None, VerifierOptions::default()).expect("a usable secret"),
+        ),
+        clock: Clock::manual(NOW_MS),
+    };
+    let edge = Edge::new(backends, EdgeOptions::default());
+    let application = APPLICATION.parse().expect("a well-formed uid");
+    let token = Minter::new(SECRET)
+        .expect("a usable secret")
+        .mint(
+            &MintRequest::new(Scope::Application(application), Duration::from_hours(1)),
+            NOW_MS / 1000,
+        )
+        .expect("a token that can be minted");
+    let post = async |uri: &str, body: Vec<u8>| {
+        let request = Request::post(uri)
+            .header("host", "edge.test")
+            .header("can_write_jwt", &token)
+            .header("content-length", body.len());
+        assert_eq!(send(&edge, request, body).await.0, 200, "POST {uri}");
+    };
+    let script = vec![b'x'; 1024];
+    let files: [(&str, &[u8]); 2] = [("index.html", b"<!doctype html>"), (SCRIPT, &script)];
+    for (path, content) in files {
+        let hash = AssetHash::of(content, path);
+        let path = path.replace('/', "%2F");
+        post(
+            &format!("/upload?type=file&hash={hash}&filename={path}"),
+            content.to_vec(),
+        )
+        .await;
+    }
+    post(
+        "/upload?type=snapshot&skip_assets=true",
+        snapshot("1", files),
+    )
+    .await;
+    let publish = format!(
+        r#"{{"application_uid":"{APPLICATION}","snapshot_id":"ada-1.{APPLICATION}","targets":["{HOST}"]}}"#
+    );
+    post("/publish", publish.into_bytes()).await;
+    edge
+}
+
+/// The validator that a client has after its first visit.
+async fn etag(edge: &Edge) -> String {
+    let request = Request::get(format!("/{SCRIPT}")).header("host", HOST);
+    let request = request
+        .body(Full::<Bytes>::default())
+        .expect("a well-formed request");
+    let Ok(response) = edge.clone().call(request).await;
+    let etag = response.headers().get("etag").expect("assets have one");
+    etag.to_str().expect("it is ASCII").to_owned()
+}
+
+/// Makes one more request of a kind.
+type Make<'a> = Box<dyn Fn() -> request::Builder + 'a>;
+
+fn serve(c: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
+    let (edge, etag) = runtime.block_on(async {
+        let edge = deployed().await;
+        let etag = etag(&edge).await;
+        (edge, etag)
+    });
+    let ask = |method: &str, host: &str, path: &str| {
+        Request::builder()
+            .method(method)
+            .uri(format!("/{path}"))
+            .header("host", host)
+    };
+    let cases: [(&str, (u16, usize), Make<'_>); 5] = [
+        (
+            "GET 1 KiB",
+            (200, 1024),
+            Box::new(|| ask("GET", HOST, SCRIPT)),
+        ),
+        ("HEAD", (200, 0), Box::new(|| ask("HEAD", HOST, SCRIPT))),
+        (
+            "304",
+            (304, 0),
+            Box::new(|| ask("GET", HOST, SCRIPT).header("if-none-match", &etag)),
+        ),
+        (
+            "404",
+            (404, 0),
+            Box::new(|| ask("HEAD", HOST, "missing.js")),
+        ),
+        (
+            "unknown host",
+            (404, 0),
+            Box::new(|| ask("HEAD", "nobody.test", "")),
+        ),
+    ];
+    let mut group = c.benchmark_group("serve");
+    group.throughput(Throughput::Elements(1));
+    for (name, expected, make) in cases {
+        assert_eq!(
+            runtime.block_on(send(&edge, make(), Vec::new())),
+            expected,
+            "{name}"
+        );
+        group.bench_function(name, |b| {
+            b.to_async(&runtime)
+                .iter(|| send(&edge, make(), Vec::new()));
+        });
+    }
+    group.finish();
+    runtime.block_on(edge.stop());
+}
+
+criterion_group!(benches, serve);
+criterion_main!(benches);
