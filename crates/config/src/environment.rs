@@ -48,6 +48,17 @@ impl Environment {
         }
     }
 
+    /// The same with one variable more, in place of one of that name. A variable that cannot be a
+    /// setting is dropped.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
+        let name = name.into();
+        if keys::may_be_setting(&name) {
+            self.variables.insert(name, value.into());
+        }
+        self
+    }
+
     /// Bytes that the process may use, when there is a limit.
     pub(crate) fn memory_limit(&self) -> Option<u64> {
         self.memory_limit
@@ -107,11 +118,13 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "hunter3"),
             ("PATH", "/bin"),
         ]);
+        let environment = environment.with("NODE_ENV", "test").with("HOME", "/root");
         let names: Vec<_> = environment.iter().map(|(name, _)| name).collect();
         assert_eq!(
             names,
             ["NODE_ENV", "OTEL_SERVICE_NAME", "ZE_WORKER_JWT_SECRET"]
         );
+        assert_eq!(environment.get("NODE_ENV"), Some(&OsString::from("test")));
         let shown = format!("{environment:?}");
         assert!(shown.contains("ZE_WORKER_JWT_SECRET"), "{shown}");
         assert!(

@@ -1,8 +1,10 @@
 //! What write tokens are verified with.
 
 use crate::{
+    environment::Environment,
     keys::{self, Key},
     parse::boolean,
+    problem::{Problems, Warning},
     reader::{Checked, Reader},
     secret::Secret,
     settings::warn_of_white_space,
@@ -24,6 +26,17 @@ pub struct Jwt {
 }
 
 impl Jwt {
+    /// Reads this section alone, for who mints tokens and needs nothing else of a worker's settings.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, or with the file as a whole.
+    pub fn load(environment: &Environment) -> Result<(Self, Vec<Warning>), Problems> {
+        let mut reader = Reader::new(environment);
+        let jwt = Self::read(&mut reader);
+        let (jwt, _, warnings) = reader.finish(jwt)?;
+        Ok((jwt, warnings))
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>) -> Checked<Self> {
         let secret = reader.required(keys::JWT_SECRET, |text| Ok(Secret::new(text)));
         let previous = reader.optional(keys::JWT_SECRET_PREVIOUS, |text| Ok(Secret::new(text)));
@@ -58,4 +71,23 @@ fn warn_of_weakness(reader: &mut Reader<'_>, key: &Key, secret: &Secret) {
         );
     }
     warn_of_white_space(reader, key, secret);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Problem;
+
+    #[test]
+    fn the_section_loads_without_the_others() {
+        let secret = "an example of at least thirty-two bytes";
+        let environment = Environment::from([(keys::JWT_SECRET.name, secret)]);
+        let (jwt, warnings) = Jwt::load(&environment).unwrap();
+        assert_eq!(jwt.secret.expose(), secret);
+        assert!(warnings.is_empty(), "{warnings:?}");
+
+        let problems = Jwt::load(&Environment::default()).unwrap_err();
+        let keys: Vec<_> = problems.problems().iter().map(Problem::key).collect();
+        assert_eq!(keys, [keys::JWT_SECRET.name]);
+    }
 }
