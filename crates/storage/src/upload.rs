@@ -87,7 +87,8 @@ impl Assets {
         E: Error + Send + 'static,
     {
         let mut incoming = Incoming::new(claim, Box::pin(body));
-        let (stored, proof) = if self.contains(claim.asset).await? {
+        // Asked anew: what was there a minute ago may be gone, and what is acknowledged must be there.
+        let (stored, proof) = if self.look_up(claim.asset).await? {
             while incoming.next().await?.is_some() {}
             (Stored::Known, incoming.verify()?)
         } else if claim.asset.size <= PART as u64 {
@@ -115,7 +116,7 @@ impl Assets {
             hash: AssetHash::of(&content, path),
             size: content.len() as u64,
         };
-        if !self.contains(asset).await? {
+        if !self.look_up(asset).await? {
             let key = AssetKey::Asset(asset).path();
             let result = self.store.put(&key, PutPayload::from_bytes(content)).await;
             result.map_err(|error| object_error(error, "store asset", &key))?;
