@@ -40,7 +40,10 @@ pub(super) async fn answer(
     };
     let form = page.as_ref().map(|page| format!("map{}", page.len()));
     let etag = conditional::etag(found.asset, form.as_deref());
-    let modified = LastModified::from_unix_ms(found.live.deployment.snapshot.created_at_ms);
+    let created_at_ms = found.live.deployment.snapshot.created_at_ms;
+    // A builder's clock may be ahead, and a date in the future is not allowed (RFC 9110, section 8.8.2.1).
+    let modified =
+        LastModified::from_unix_ms(created_at_ms).filter(|_| created_at_ms <= edge.clock.now_ms());
     let size = page
         .as_ref()
         .map_or(found.asset.size, |page| page.len() as u64);
