@@ -1,1 +1,43 @@
-//! favonius-storage-redis
+//! Records in Redis: one server, a cluster, or a master that Sentinels watch.
+//!
+//! 1. Everything that a commit changes is changed by one script, so that nobody sees a half of it.
+//! 2. Every call answers within its time, 1.8 s unless configured otherwise, also when Redis does not.
+//! 3. Changes by anyone are told within milliseconds, also those made by hand. When they cannot be told, that is told.
+//! 4. It starts without Redis and finds it again after a restart or a fail-over.
+//!
+//! # Keys
+//! With the usual prefixes, where `{ze-k8s-worker}` is the hash tag that keeps all keys in one slot of a cluster:
+//!
+//! | Key | Type | Content |
+//! |---|---|---|
+//! | `{ze-k8s-worker}:snapshots:<snapshot id>` | string | a snapshot's JSON as it was uploaded |
+//! | `{ze-k8s-worker}:envs:<name>` | string | the snapshot's JSON with one more field at its end, `favonius`: what publishing adds |
+//! | `{ze-k8s-worker}:hashes:<application>` | set | `<hash>.<size>` of each asset that the application uploaded |
+//! | `{ze-k8s-worker}:versions:<application>` | sorted set | its snapshot ids by the time of their build |
+//! | `{ze-k8s-worker}:hosts:<application>` | set | the names that it published to |
+//! | `{ze-k8s-worker}:history:<name>` | list | what the name answered with, newest first |
+//!
+//! A snapshot that is copied to a name's key by hand, without the `favonius` field, is served like any other; the
+//! name then belongs to the snapshot's application.
+//!
+//! The prefixes of the first two can be configured. The others follow that of the names: they have another word in the
+//! place of `envs`; where it does not end in that word, they begin with `<hash tag>:favonius:<prefix>:`.
+//!
+//! # Assumptions
+//! Redis 6 or later, or a server that speaks its third protocol with client tracking. It does not evict our keys
+//! (`maxmemory-policy noeviction`), and keeps what it acknowledged. ACL users may do all that `@string`, `@set`,
+//! `@sortedset`, `@list`, `@scripting` and `@connection` stand for on these keys, and `CLUSTER SLOTS` and
+//! `CLUSTER KEYSLOT` in a cluster.
+
+mod changes;
+mod client;
+mod commit;
+mod dial;
+mod error;
+mod keys;
+mod locate;
+mod options;
+mod records;
+
+pub use options::{Endpoint, InvalidOptions, Password, RedisOptions, RedisTopology, TlsOptions};
+pub use records::RedisRecords;
