@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What a call may take besides its command: waiting for a connection, and trying again.
-const SPARE: Duration = Duration::from_millis(300);
+const SPARE: Duration = Duration::from_millis(200);
 /// Bytes a second that a slow network takes at least: a call that sends much may take longer.
 const SLOWEST: u64 = 16 * 1024 * 1024;
 /// Most attempts of one call.

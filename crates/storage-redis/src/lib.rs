@@ -1,7 +1,7 @@
 //! Records in Redis: one server, a cluster, or a master that Sentinels watch.
 //!
 //! 1. Everything that a commit changes is changed by one script, so that nobody sees a half of it.
-//! 2. Every call answers within its time, 1.8 s unless configured otherwise, also when Redis does not.
+//! 2. Every call answers within its time, 1.7 s unless configured otherwise, also when Redis does not.
 //! 3. Changes by anyone are told within milliseconds, also those made by hand. When they cannot be told, that is told.
 //! 4. It starts without Redis and finds it again after a restart or a fail-over.
 //!

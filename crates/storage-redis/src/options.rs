@@ -94,7 +94,7 @@ pub struct RedisOptions {
     pub envs_prefix: String,
     /// Prefix of the snapshots.
     pub snapshots_prefix: String,
-    /// How long a command may take. A call may take 300 ms more, for what it waits before; and one that sends
+    /// How long a command may take. A call may take 200 ms more, for what it waits before; and one that sends
     /// megabytes some more.
     pub command_timeout: Duration,
     /// How long it may take to connect, with TLS and log-in.

@@ -1,7 +1,9 @@
 //! What stands in Redis, and what it refuses.
 
 use favonius_contract::{AssetHash, AssetRef, Deployment};
-use favonius_storage::{Applied, Change, CommitError, ErrorKind, Publish, RecordStore};
+use favonius_storage::{
+    Applied, Change, CommitError, ErrorKind, HISTORY_LIMIT, Publish, RecordStore,
+};
 use favonius_testing::RedisServer;
 
 use crate::support::{
@@ -123,6 +125,23 @@ async fn all_workers_of_a_region_share_one_truth() {
     let both = [stored(&theirs), published("www", &theirs, 30)];
     assert!(refused(&other, both).await.to_string().contains("`a.b.c`"));
     assert_eq!(answer(&other, "www").await.unwrap(), "u-1.a.b.c");
+}
+
+#[tokio::test]
+#[cfg_attr(
+    not(has_redis),
+    ignore = "redis-server is not installed: run scripts/setup-tests"
+)]
+async fn a_history_does_not_grow_for_ever() {
+    let server = RedisServer::start();
+    let store = connect(&server);
+    let documents = [document("u-1"), document("u-2")];
+    commit(&store, documents.iter().map(stored)).await;
+    for (document, at) in documents.iter().cycle().zip(0..30) {
+        commit(&store, [published("www", document, at)]).await;
+    }
+    let kept = server.cli(&["LLEN", "{ze-k8s-worker}:history:www"]);
+    assert_eq!(kept, HISTORY_LIMIT.to_string());
 }
 
 #[tokio::test]
@@ -263,7 +282,7 @@ async fn a_hundred_thousand_assets_are_listed() {
     assert!(store.knows_asset(&app("a.b.c"), assets[77]).await.unwrap());
 }
 
-/// A server without a database that says what it does when a transaction or script is not allowed to end.
+/// It says so, and is asked again: it may become the master.
 #[tokio::test]
 #[cfg_attr(
     not(has_redis),

@@ -33,6 +33,10 @@ pub async fn a_refused_commit_leaves_no_trace(store: Store) {
     ];
     commit(&store, standing).await;
     let mut changes = connected(&*store).await;
+    // So that nothing of before is told from here on.
+    let begin = publish("begin", &mine, 10);
+    apply(&store, begin.clone()).await;
+    until(&mut changes, &ChangeEvent::Name(begin.name)).await;
 
     let not_allowed = [
         stored(&with_field(&mine, r#""x":1"#)),
@@ -103,7 +107,7 @@ async fn assert_untouched(
     let history = store.history(&standing.name).await.unwrap();
     assert_eq!(history.len(), 1, "{case}");
     let names = store.names(&app("a.b.c")).await.unwrap();
-    assert_eq!(names, ["v1", "www"].map(name), "{case}");
+    assert_eq!(names, ["begin", "v1", "www"].map(name), "{case}");
     let names = store.names(&app("d.e.f")).await.unwrap();
     assert_eq!(names, [name("theirs")], "{case}");
 }
