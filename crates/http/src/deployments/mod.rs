@@ -20,7 +20,7 @@ use std::{
 use favonius_contract::{
     Delimiter, Deployment, DeploymentName, Publication, SnapshotId, version_labels,
 };
-use favonius_storage::{ChangeEvent, RecordStore, StorageError};
+use favonius_storage::{ChangeEvent, ErrorKind, RecordStore, StorageError};
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, Shared, WeakShared},
@@ -32,6 +32,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const UNKNOWN_FOR: Duration = Duration::from_secs(1);
 /// How many unknown names are remembered.
 const UNKNOWN_LIMIT: usize = 16_384;
+/// How long a request waits for a deployment to be read again when the last known one could be served.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a store that failed is tried again.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 /// Deployments that the cache is laid out for; its bound is their size.
@@ -171,9 +173,20 @@ impl Deployments {
         {
             return Ok(None);
         }
-        match (self.load(name).await, slot) {
-            (Err(_), Some(slot)) => Ok(Some(self.stale(&slot))),
-            (loaded, _) => loaded,
+        let Some(slot) = slot else {
+            return self.load(name).await;
+        };
+        match tokio::time::timeout(PATIENCE, self.load(name)).await {
+            Ok(Ok(loaded)) => Ok(loaded),
+            Ok(Err(_)) => Ok(Some(self.stale(&slot))),
+            Err(_) => {
+                self.went_down(&StorageError::new(
+                    ErrorKind::Unavailable,
+                    "read in time",
+                    name.as_str(),
+                ));
+                Ok(Some(self.stale(&slot)))
+            }
         }
     }
 

@@ -5,8 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use async_trait::async_trait;
 use favonius_contract::{ApplicationUid, AssetRef, Hostname, SnapshotDocument};
 use favonius_storage::{
-    Applied, Change, CommitError, EmbeddedRecords, ErrorKind, HistoryEntry, Order, Publish,
-    VersionEntry,
+    Applied, Change, CommitError, EmbeddedRecords, HistoryEntry, Order, Publish, VersionEntry,
 };
 use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, broadcast};
@@ -294,4 +293,21 @@ async fn a_read_from_before_a_change_does_not_count_after_it() {
         Some("two"),
         "and it stays so"
     );
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_delays_the_last_known_once() {
+    let setup = Setup::new().await;
+    setup.publish("a.test", "one").await;
+    assert_eq!(setup.user("a.test").await.as_deref(), Some("one"));
+    setup.store.permits.forget_permits(1000);
+    setup.tell(ChangeEvent::Disconnected).await;
+    let asked = tokio::time::timeout(Duration::from_secs(10), setup.user("a.test")).await;
+    assert_eq!(asked.expect("not for ever").as_deref(), Some("one"));
+    let reads = setup.reads();
+    for _ in 0..10 {
+        assert_eq!(setup.user("a.test").await.as_deref(), Some("one"));
+    }
+    assert_eq!(setup.reads(), reads, "from then on nobody waits");
+    setup.store.permits.add_permits(1000);
 }

@@ -36,7 +36,11 @@ pub(super) async fn store(
             format!("`filename` is longer than {MAX_FILE_NAME} bytes"),
         ));
     }
-    let size = body.length_within(edge.options.upload_max_bytes)?;
+    // The client shows the answer, and of its request neither the query nor the file.
+    let named = |failure: Failure| failure.with("filename", json!(path));
+    let size = body
+        .length_within(edge.options.upload_max_bytes)
+        .map_err(named)?;
     check_size_header(headers, size)?;
     let asset = AssetRef { hash, size };
     let claim = Claim {
@@ -58,7 +62,8 @@ pub(super) async fn store(
             .await?;
         Ok(stored)
     };
-    let message = match while_it_moves(work, &progress).await? {
+    let stored = while_it_moves(work, &progress).await;
+    let message = match stored.map_err(named)? {
         Stored::New => "stored",
         Stored::Known => "already stored",
     };

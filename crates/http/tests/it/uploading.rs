@@ -119,6 +119,9 @@ async fn hash_attacks_are_refused() {
             .post(&file_uri(hash, path), &token(APP), body.to_vec())
             .await;
         assert_eq!(answer.status, status, "case `{name}`: {answer:?}");
+        if status == 422 {
+            assert_eq!(answer.json()["filename"], path, "case `{name}`");
+        }
     }
     // Bytes shifted between content and path have the same hash, truly: they are another asset, of another size.
     let shifted = edge
@@ -241,12 +244,9 @@ async fn sizes_are_checked_before_the_body() {
         let answer = upload(headers, body).await;
         assert_eq!(answer.status, status, "case `{name}`: {answer:?}");
     }
-    assert_eq!(
-        upload(&[("content-length", "11")], "0123456789x")
-            .await
-            .json()["limit"],
-        10
-    );
+    let too_large = upload(&[("content-length", "11")], "0123456789x").await;
+    assert_eq!(too_large.json()["limit"], 10);
+    assert_eq!(too_large.json()["filename"], "FILL");
 }
 
 #[tokio::test]
