@@ -222,6 +222,9 @@ impl Deployments {
 
     /// Forgets a name whose record was just changed here, before anybody is told that it was.
     pub(crate) fn changed(&self, name: &DeploymentName) {
+        // The store has just answered: an outage that is not over for anybody else is over for this name, or its publish
+        // would be followed by the deployment before it.
+        self.0.down.store(false, SeqCst);
         self.follow(ChangeEvent::Name(name.clone()));
     }
 

@@ -242,6 +242,21 @@ async fn while_the_store_is_down_the_last_known_is_served() {
 }
 
 #[tokio::test]
+async fn a_publish_right_after_an_outage_is_served_at_once() {
+    let setup = Setup::new().await;
+    setup.publish("a.test", "one").await;
+    assert_eq!(setup.user("a.test").await.as_deref(), Some("one"));
+    setup.store.down.store(true, SeqCst);
+    setup.tell(ChangeEvent::Disconnected).await;
+    assert_eq!(setup.user("a.test").await.as_deref(), Some("one"));
+    // It answers the publish before anybody has noticed that it answers again.
+    setup.store.down.store(false, SeqCst);
+    setup.publish("a.test", "two").await;
+    setup.deployments.changed(&name("a.test"));
+    assert_eq!(setup.user("a.test").await.as_deref(), Some("two"));
+}
+
+#[tokio::test]
 async fn absence_is_remembered_for_a_moment_and_dropped_by_a_change() {
     let setup = Setup::new().await;
     for _ in 0..10 {
