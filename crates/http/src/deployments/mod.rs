@@ -176,7 +176,13 @@ impl Deployments {
         let Some(slot) = slot else {
             return self.load(name).await;
         };
-        match tokio::time::timeout(PATIENCE, self.load(name)).await {
+        // What is known to have changed is worth more patience: the store's own.
+        let patience = if slot.stale.load(SeqCst) {
+            Duration::MAX
+        } else {
+            PATIENCE
+        };
+        match tokio::time::timeout(patience, self.load(name)).await {
             Ok(Ok(loaded)) => Ok(loaded),
             Ok(Err(_)) => Ok(Some(self.stale(&slot))),
             Err(_) => {
