@@ -17,7 +17,7 @@ use crate::{
     Credentials, InvalidOptions, S3Options,
     endpoint::bucket_url,
     refusal,
-    sockets::{Held, Sockets},
+    sockets::Sockets,
     store::{Limits, S3Store},
 };
 
@@ -204,7 +204,7 @@ impl HttpService for Limited {
         let permit = self.sockets.acquire().await?;
         let response = HttpService::call(&self.connections, request).await?;
         let response = refusal::sort(response).await?;
-        Ok(response.map(|body| HttpResponseBody::new(Held::new(body, permit))))
+        Ok(response.map(|body| HttpResponseBody::new(self.sockets.hold(body, permit))))
     }
 }
 

@@ -1,8 +1,13 @@
 //! How many requests may be in flight.
+//!
+//! A request holds its socket until the last byte of its answer is read. A reader may be as slow as it likes while there are
+//! others: but one that has taken nothing for [`AWAY_AFTER`] gives its socket to a request that waits for one. When it comes
+//! back the rest is asked for again, as after a break; like those no more than a few times. Otherwise a few hundred clients
+//! that ask for a large file and read nothing would keep everybody else from the store.
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -20,6 +25,11 @@ const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 /// A request that gives up in the queue is worth a warning when it stood there this long.
 const GAVE_UP_AFTER: Duration = Duration::from_secs(1);
 
+/// A reader that has taken nothing for so long is away.
+const AWAY_AFTER: Duration = Duration::from_secs(2);
+/// How often a request that waits looks for readers that are away.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// The sockets of a worker. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Sockets(Arc<Shared>);
@@ -30,6 +40,8 @@ struct Shared {
     most: usize,
     warn_after: Duration,
     warned: Mutex<Option<Instant>>,
+    /// The bodies that hold sockets, and some that are gone.
+    bodies: Mutex<Vec<Weak<Mutex<Reading>>>>,
 }
 
 impl Sockets {
@@ -40,7 +52,27 @@ impl Sockets {
             most,
             warn_after,
             warned: Mutex::new(None),
+            bodies: Mutex::default(),
         }))
+    }
+
+    /// The body of an answer that came over this socket.
+    pub(crate) fn hold(&self, body: HttpResponseBody, permit: OwnedSemaphorePermit) -> Held {
+        let ended = body.is_end_stream();
+        let reading = Arc::new(Mutex::new(Reading {
+            body: Some(body),
+            permit: (!ended).then_some(permit),
+            idle_since: Some(Instant::now()),
+        }));
+        if !ended {
+            let mut bodies = lock(&self.0.bodies);
+            // No more than there are sockets are alive.
+            if bodies.len() >= self.0.most.saturating_mul(2) {
+                bodies.retain(|body| body.strong_count() > 0);
+            }
+            bodies.push(Arc::downgrade(&reading));
+        }
+        Held(reading)
     }
 
     /// Waits for a free one, first come, first served. Without a time limit of its own: the operation has one.
@@ -54,7 +86,16 @@ impl Sockets {
             since: Instant::now(),
             over: false,
         };
-        let mut acquire = std::pin::pin!(Arc::clone(free).acquire_owned());
+        let acquire = async {
+            let mut acquire = std::pin::pin!(Arc::clone(free).acquire_owned());
+            loop {
+                match timeout(LOOK_EVERY, &mut acquire).await {
+                    Ok(permit) => return permit,
+                    Err(_) => self.0.take_from_one_who_is_away(),
+                }
+            }
+        };
+        let mut acquire = std::pin::pin!(acquire);
         let permit = if let Ok(permit) = timeout(self.0.warn_after, &mut acquire).await {
             permit
         } else {
@@ -68,10 +109,30 @@ impl Sockets {
 }
 
 impl Shared {
+    /// Frees the socket of the reader that has been away longest, if one is away.
+    fn take_from_one_who_is_away(&self) {
+        let longest = {
+            let mut bodies = lock(&self.bodies);
+            bodies.retain(|body| body.strong_count() > 0);
+            let alive = bodies.iter().filter_map(Weak::upgrade);
+            let away = alive.filter_map(|body| {
+                let away = lock(&body).away()?;
+                Some((away, body))
+            });
+            away.max_by_key(|(away, _)| *away)
+        };
+        if let Some((away, body)) = longest {
+            lock(&body).give_up();
+            tracing::debug!(
+                away_ms = u64::try_from(away.as_millis()).unwrap_or(u64::MAX),
+                "A reader that takes nothing gave its S3 socket to a request that waits"
+            );
+        }
+    }
+
     fn warn(&self, waited: Duration) {
         {
-            // What is in there is whole whoever panicked.
-            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut warned = lock(&self.warned);
             let now = Instant::now();
             if warned.is_some_and(|at| now.duration_since(at) < WARNING_INTERVAL) {
                 return;
@@ -102,39 +163,82 @@ impl Drop for Queued<'_> {
     }
 }
 
-/// The body of an answer; its socket is free again when the last byte is here, or when it is dropped.
-pub(crate) struct Held {
-    body: HttpResponseBody,
+/// A reader was away too long, and somebody else needed its socket.
+#[derive(Debug, thiserror::Error)]
+#[error("the reader was away while others waited for a socket")]
+struct GaveUp;
+
+/// A body that is read.
+#[derive(Debug)]
+struct Reading {
+    /// `None` when it was given up.
+    body: Option<HttpResponseBody>,
     permit: Option<OwnedSemaphorePermit>,
+    /// Since when the reader could come for more; `None` while it waits for the server.
+    idle_since: Option<Instant>,
 }
 
-impl Held {
-    pub(crate) fn new(body: HttpResponseBody, permit: OwnedSemaphorePermit) -> Self {
-        let permit = (!body.is_end_stream()).then_some(permit);
-        Self { body, permit }
+impl Reading {
+    /// How long the reader has been away, when it is and holds a socket.
+    fn away(&self) -> Option<Duration> {
+        let idle = self.idle_since.filter(|_| self.permit.is_some())?.elapsed();
+        (idle >= AWAY_AFTER).then_some(idle)
+    }
+
+    fn give_up(&mut self) {
+        // The connection first: it is the socket.
+        self.body = None;
+        self.permit = None;
+    }
+
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        let Some(body) = &mut self.body else {
+            let gave_up = HttpError::new(HttpErrorKind::Interrupted, GaveUp);
+            return Poll::Ready(Some(Err(gave_up)));
+        };
+        self.idle_since = None;
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        self.idle_since = Some(Instant::now());
+        if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
+            self.permit = None;
+        }
+        Poll::Ready(frame)
     }
 }
+
+/// The body of an answer; its socket is free again when the last byte is here, or when it is dropped.
+pub(crate) struct Held(Arc<Mutex<Reading>>);
 
 impl Body for Held {
     type Data = Bytes;
     type Error = HttpError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if !matches!(frame, Some(Ok(_))) || self.body.is_end_stream() {
-            self.permit = None;
-        }
-        Poll::Ready(frame)
+        lock(&self.0).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        let reading = lock(&self.0);
+        reading.body.as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let reading = lock(&self.0);
+        reading
+            .body
+            .as_ref()
+            .map(Body::size_hint)
+            .unwrap_or_default()
     }
+}
+
+/// What is in there is whole whoever panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

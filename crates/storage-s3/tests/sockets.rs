@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use favonius_storage_s3::{S3Options, s3_store};
 use favonius_testing::S3Server;
-use futures::{StreamExt, TryStreamExt, future, stream};
+use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use support::{LARGE, Log, assets_in, chain, content, options, put};
 use tokio::time::timeout;
@@ -93,6 +93,77 @@ async fn a_body_holds_its_socket_until_its_end() {
     let (found, ()) = tokio::join!(waits, frees);
     found.unwrap();
     drop((one, two));
+}
+
+/// Asks for the object, takes the first piece, and goes away.
+async fn first_piece(
+    store: &Arc<dyn ObjectStore>,
+) -> (
+    Vec<u8>,
+    impl Stream<Item = object_store::Result<Bytes>> + use<>,
+) {
+    let mut body = store.get(&"big".into()).await.unwrap().into_stream();
+    let first = body.next().await.unwrap().unwrap().to_vec();
+    (first, body)
+}
+
+#[tokio::test]
+async fn readers_that_take_nothing_keep_nobody_from_the_store() {
+    let (server, store) = with(|options| options.max_sockets = 3);
+    let content = content(32 << 20);
+    server.put_object("big", &content);
+    let away = [
+        first_piece(&store).await,
+        first_piece(&store).await,
+        first_piece(&store).await,
+    ];
+    // All of these pass through the sockets of those who are away, and the one that is read meanwhile keeps its own.
+    let others = future::join_all((0..20_u8).map(|n| {
+        let store = &store;
+        async move {
+            store
+                .put(&format!("new-{n}").into(), vec![n; 10].into())
+                .await
+        }
+    }));
+    let others = timeout(Duration::from_secs(10), others).await;
+    for put in others.expect("they do not wait for the readers") {
+        put.unwrap();
+    }
+    // Who comes back gets the rest, from where it was.
+    for (mut read, mut rest) in away {
+        while let Some(piece) = rest.next().await {
+            read.extend_from_slice(&piece.unwrap());
+        }
+        assert!(read == content, "{} bytes of {}", read.len(), content.len());
+    }
+    let ranges = server
+        .requests()
+        .into_iter()
+        .filter_map(|request| request.range);
+    assert!(
+        (1..=3).contains(&ranges.count()),
+        "asked again from where they were"
+    );
+}
+
+#[tokio::test]
+async fn a_reader_that_comes_often_enough_keeps_its_socket() {
+    let (server, store) = with(|options| {
+        options.max_sockets = 1;
+        options.request_timeout = Duration::from_secs(4);
+    });
+    server.put_object("big", &content(32 << 20));
+    let (_, mut body) = first_piece(&store).await;
+    let slow_reader = async {
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            body.next().await.unwrap().unwrap();
+        }
+    };
+    let waits = async { store.head(&"big".into()).await.unwrap_err() };
+    let (refused, ()) = tokio::join!(waits, slow_reader);
+    assert!(chain(&refused).contains("within 4s"), "{refused:?}");
 }
 
 #[tokio::test]
