@@ -131,9 +131,10 @@ impl<'a> Incoming<'a> {
         while let Some(Ok(_)) = self.next().await {}
     }
 
-    /// Whether there is nothing left to read.
+    /// Whether it was read to its end: not when it was given up.
     pub(crate) fn is_read(&self) -> bool {
-        self.ended || self.length == Some(self.taken)
+        self.length
+            .map_or(self.ended, |length| length == self.taken)
     }
 }
 
@@ -251,8 +252,10 @@ mod tests {
             ),
         ];
         for (name, every, size, pieces, complete) in cases {
-            let result = dripping(every, size, pieces).whole(u64::MAX).await;
+            let mut body = dripping(every, size, pieces);
+            let result = body.whole(u64::MAX).await;
             assert_eq!(result.is_ok(), complete, "case `{name}`");
+            assert_eq!(body.is_read(), complete, "case `{name}`");
         }
     }
 
