@@ -10,6 +10,7 @@
 mod guard;
 mod listener;
 mod tls;
+mod untaken;
 
 use std::{
     convert::Infallible,
@@ -265,6 +266,7 @@ impl Connections {
         let executor = Tracked {
             tasks: self.tasks.clone(),
             cut: self.cut.clone(),
+            write: limits.write,
         };
         let connection = async move {
             let _held = (slot, open);
@@ -341,11 +343,13 @@ async fn drive<S>(
     }
 }
 
-/// Spawns what HTTP/2 needs where shutdown waits for it, and can end it.
+/// Spawns the streams of HTTP/2 where shutdown waits for them, and can end them. A stream of which nothing is taken for `write`
+/// is ended.
 #[derive(Clone)]
 struct Tracked {
     tasks: TaskTracker,
     cut: CancellationToken,
+    write: Duration,
 }
 
 impl<F> hyper::rt::Executor<F> for Tracked
@@ -354,8 +358,9 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, future: F) {
+        let stream = untaken::bounded(self.write, future);
         self.tasks
-            .spawn(self.cut.clone().run_until_cancelled_owned(future));
+            .spawn(self.cut.clone().run_until_cancelled_owned(stream));
     }
 }
 
@@ -438,7 +443,9 @@ impl Body for CountedBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<bytes::Bytes>, Self::Error>>> {
-        self.project().body.poll_frame(cx)
+        let frame = self.project().body.poll_frame(cx);
+        untaken::note(matches!(frame, Poll::Ready(Some(Ok(_)))));
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
