@@ -50,7 +50,8 @@ impl Deployment {
     pub fn parse(record: &[u8]) -> Result<Self, InvalidDocument> {
         let raw = RawSnapshot::read(record)?;
         let publication = match raw.favonius {
-            Some(field) => Some(serde_json::from_str(field.get())?),
+            // `null` says that there is none.
+            Some(field) => serde_json::from_str(field.get())?,
             None => None,
         };
         Ok(Self {
@@ -125,6 +126,25 @@ mod tests {
         let deployment = Deployment::parse(document().json()).unwrap();
         assert_eq!(deployment.publication, None);
         assert_eq!(deployment.owner().as_str(), "a.b.c");
+    }
+
+    #[test]
+    fn a_record_has_one_publication_at_most() {
+        let with = |fields: &str| {
+            let json = format!(
+                r#"{{"application_uid":"a.b.c","snapshot_id":"u-1.a.b.c","assets":{{}}{fields}}}"#
+            );
+            Deployment::parse(json.as_bytes()).map(|deployment| deployment.publication)
+        };
+        let own = publication().to_json();
+        assert_eq!(with(r#","favonius":null"#).unwrap(), None);
+        for fields in [
+            format!(r#","favonius":null,"favonius":{own}"#),
+            format!(r#","favonius":{own},"favonius":{own}"#),
+            r#","favonius":[]"#.to_owned(),
+        ] {
+            with(&fields).expect_err(&fields);
+        }
     }
 
     #[test]

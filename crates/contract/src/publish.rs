@@ -1,8 +1,14 @@
 //! The forms in which control planes ask for a publish.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
+};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -61,31 +67,81 @@ struct AppVersion {
     snapshot_id: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Targets {
     List(Vec<Target>),
-    Kinds {
-        version: Option<Target>,
-        #[serde(default)]
-        tags: Option<Vec<Target>>,
-        #[serde(default)]
-        envs: Option<Vec<Target>>,
-        #[serde(default)]
-        cnames: Option<Vec<Target>>,
-    },
+    Kinds(Kinds),
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+struct Kinds {
+    version: Option<Target>,
+    tags: Option<Vec<Target>>,
+    envs: Option<Vec<Target>>,
+    cnames: Option<Vec<Target>>,
+}
+
 enum Target {
-    Named {
-        url: Option<String>,
-        hostname: Option<String>,
-        #[serde(rename = "zephyrManifestFile")]
-        manifest: Option<ManifestFile>,
-    },
+    Named(Named),
     Bare(String),
+}
+
+#[derive(Deserialize)]
+struct Named {
+    url: Option<String>,
+    hostname: Option<String>,
+    #[serde(rename = "zephyrManifestFile")]
+    manifest: Option<ManifestFile>,
+}
+
+// Both are read as they come: an untagged enum would hold a copy of everything first, and not say what is wrong.
+impl<'de> Deserialize<'de> for Targets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+
+        impl<'de> Visitor<'de> for Form {
+            type Value = Targets;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "a list of targets, or an object of `version`, `tags`, `envs` and `cnames`",
+                )
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Targets, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Targets::List)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Targets, A::Error> {
+                Kinds::deserialize(MapAccessDeserializer::new(map)).map(Targets::Kinds)
+            }
+        }
+
+        deserializer.deserialize_any(Form)
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+
+        impl<'de> Visitor<'de> for Form {
+            type Value = Target;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a hostname, or an object with `hostname` or `url`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Target, E> {
+                Ok(Target::Bare(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Target, A::Error> {
+                Named::deserialize(MapAccessDeserializer::new(map)).map(Target::Named)
+            }
+        }
+
+        deserializer.deserialize_any(Form)
+    }
 }
 
 #[derive(Deserialize)]
@@ -112,12 +168,12 @@ impl PublishRequest {
         match body.targets {
             None => {}
             Some(Targets::List(list)) => reader.targets("targets", list)?,
-            Some(Targets::Kinds {
+            Some(Targets::Kinds(Kinds {
                 version,
                 tags,
                 envs,
                 cnames,
-            }) => {
+            })) => {
                 reader.targets("targets.version", version.into_iter().collect())?;
                 reader.targets("targets.tags", tags.unwrap_or_default())?;
                 reader.targets("targets.envs", envs.unwrap_or_default())?;
@@ -155,11 +211,11 @@ impl Reader {
         for target in list {
             match target {
                 Target::Bare(text) => self.host(field, text, None)?,
-                Target::Named {
+                Target::Named(Named {
                     url,
                     hostname,
                     manifest,
-                } => {
+                }) => {
                     let manifest = manifest
                         .map(|file| manifest_object(field, file))
                         .transpose()?;
@@ -409,6 +465,21 @@ mod tests {
             ("two manifests", with(twice), "different manifests"),
             ("too many", with(json!({"urls": many})), "1,000"),
             ("a list", json!([]), "JSON"),
+            (
+                "targets are text",
+                with(json!({"targets": "x.test"})),
+                "a list of targets",
+            ),
+            (
+                "a target is a number",
+                with(json!({"targets": {"tags": ["y.test", 1]}})),
+                "a hostname, or an object",
+            ),
+            (
+                "a target without a name",
+                with(json!({"targets": [{}]})),
+                "neither `hostname` nor `url`",
+            ),
         ];
         for (name, body, expected) in cases {
             let problem = parse(body).expect_err(name);

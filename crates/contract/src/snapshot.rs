@@ -1,11 +1,16 @@
 //! One build of an application, as a client uploads it.
 
-use std::{borrow::Cow, collections::HashMap, fmt};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+    de::{Error as _, MapAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
 use crate::{
     ApplicationUid, AssetHash, AssetPath, AssetRef, InvalidDocument, RECORD_FIELD, SnapshotId,
@@ -197,16 +202,20 @@ impl SnapshotDocument {
         self.snapshot
     }
 
-    /// Whether this is the same build as the other: equal but for the edge that the client was sent to.
+    /// Whether this is the same build as the other: equal but for the edge that the client was sent to, and for the
+    /// order of fields and assets. Values are compared as they are written.
     pub fn same_build(&self, other: &Self) -> bool {
-        fn without_domain(json: &[u8]) -> Option<serde_json::Value> {
-            let mut value: serde_json::Value = serde_json::from_slice(json).ok()?;
-            value.as_object_mut()?.remove("domain");
-            Some(value)
-        }
+        let written_alike = || {
+            let mut ours = Fields::read(&self.json)?;
+            let mut theirs = Fields::read(&other.json)?;
+            let assets = [ours.0.remove("assets")?, theirs.0.remove("assets")?];
+            ours.0.remove("domain");
+            theirs.0.remove("domain");
+            let [our_assets, their_assets] = assets.map(|text| Fields::read(text.as_bytes()));
+            Some(ours == theirs && our_assets? == their_assets?)
+        };
         self.json == other.json
-            || (self.snapshot.assets == other.snapshot.assets
-                && without_domain(&self.json) == without_domain(&other.json))
+            || (self.snapshot.assets == other.snapshot.assets && written_alike().unwrap_or(false))
     }
 }
 
@@ -241,8 +250,9 @@ pub(crate) struct RawSnapshot<'a> {
     #[serde(borrow, default, deserialize_with = "lenient")]
     creator: Option<RawCreator<'a>>,
     assets: RawAssets,
-    #[serde(borrow, default)]
-    pub(crate) favonius: Option<&'a serde_json::value::RawValue>,
+    /// `Some` also when it is `null`.
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub(crate) favonius: Option<&'a RawValue>,
 }
 
 impl<'a> RawSnapshot<'a> {
@@ -275,16 +285,51 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Lenient<T> {
-        Expected(T),
-        Other(IgnoredAny),
+    // Read from its text, and so without a copy of what may be megabytes of something else.
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// The fields of an object, each as it is written.
+#[derive(PartialEq, Eq)]
+struct Fields<'a>(BTreeMap<Cow<'a, str>, &'a str>);
+
+impl<'a> Fields<'a> {
+    /// `None` also where there are more than a snapshot can have assets.
+    fn read(json: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
     }
-    Ok(match Lenient::deserialize(deserializer)? {
-        Lenient::Expected(value) => Some(value),
-        Lenient::Other(IgnoredAny) => None,
-    })
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
+                let mut fields = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry::<Cow<'de, str>, &RawValue>()? {
+                    fields.insert(key, value.get());
+                    if fields.len() > MAX_ASSETS {
+                        return Err(M::Error::custom("too many fields"));
+                    }
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
 }
 
 /// The `assets` object, checked while it is read.
@@ -414,7 +459,7 @@ mod tests {
     #[test]
     fn refused_documents_say_why() {
         type Change = fn(&mut serde_json::Value);
-        let cases: [(&str, Change, &str); 10] = [
+        let cases: [(&str, Change, &str); 11] = [
             (
                 "no uid",
                 |d| drop(d.as_object_mut().unwrap().remove("application_uid")),
@@ -467,6 +512,11 @@ mod tests {
             (
                 "our own field",
                 |d| d["favonius"] = json!({}),
+                "added by publishing",
+            ),
+            (
+                "our own field, without a value",
+                |d| d["favonius"] = json!(null),
                 "added by publishing",
             ),
         ];
@@ -524,6 +574,68 @@ mod tests {
         let other = document(|d| d["createdAt"] = json!(5)).unwrap();
         assert!(first.same_build(&edge));
         assert!(!first.same_build(&other));
+    }
+
+    #[test]
+    fn the_same_build_in_another_order() {
+        let parse = |text: String| SnapshotDocument::parse(text.into_bytes()).unwrap();
+        let ids = r#""application_uid":"a.b.c","snapshot_id":"u-1.a.b.c""#;
+        let asset = |path: &str, more: &str| {
+            format!(
+                r#""{path}":{{"hash":"{}","size":1{more}}}"#,
+                "ab".repeat(32)
+            )
+        };
+        let (x, y) = (asset("x", ""), asset("y", ""));
+        let first = parse(format!(r#"{{{ids},"git":{{}},"assets":{{{x},{y}}}}}"#));
+        let other_extension = asset("y", r#","extname":".js""#);
+        let cases = [
+            (
+                "other order",
+                format!(r#"{{"assets":{{{y},{x}}},{ids},"domain":"d","git":{{}}}}"#),
+                true,
+            ),
+            (
+                "spaced out",
+                format!(r#"{{ {ids}, "git" : {{}}, "assets" : {{ {x}, {y} }} }}"#),
+                true,
+            ),
+            (
+                "one field less",
+                format!(r#"{{{ids},"assets":{{{x},{y}}}}}"#),
+                false,
+            ),
+            (
+                "another value",
+                format!(r#"{{{ids},"git":{{"branch":"b"}},"assets":{{{x},{y}}}}}"#),
+                false,
+            ),
+            (
+                "one asset less",
+                format!(r#"{{{ids},"git":{{}},"assets":{{{x}}}}}"#),
+                false,
+            ),
+            (
+                "an asset says more",
+                format!(r#"{{{ids},"git":{{}},"assets":{{{x},{other_extension}}}}}"#),
+                false,
+            ),
+        ];
+        for (name, text, expected) in cases {
+            assert_eq!(first.same_build(&parse(text)), expected, "case `{name}`");
+        }
+    }
+
+    #[test]
+    fn a_descriptive_field_is_read_where_it_has_its_form() {
+        let found = document(|d| {
+            d["git"] = json!({"branch": "m\u{e4}in", "more": [1]});
+            d["creator"] = json!({"name": "Ada"});
+        })
+        .unwrap();
+        let build = &found.snapshot().build;
+        assert_eq!(build.branch.as_deref(), Some("m\u{e4}in"));
+        assert_eq!(build.creator.as_deref(), Some("Ada"));
     }
 
     proptest! {
