@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use favonius_contract::{AssetHash, AssetRef};
-use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
     GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path,
 };
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     ErrorKind, StorageError,
     error::{absent_or, object_error},
-    upload::UploadMemory,
+    upload_memory::UploadMemory,
 };
 
 /// Look-ups at once when the assets of a whole snapshot are checked.
@@ -53,11 +53,14 @@ pub struct Assets {
     /// Runs what must go on after a caller has left.
     pub(crate) tasks: TaskTracker,
     pub(crate) upload_memory: UploadMemory,
-    confirmed: Arc<Cache<AssetRef, Instant>>,
+    /// Under which key an asset was found, and when.
+    confirmed: Arc<Cache<AssetRef, (AssetKey, Instant)>>,
 }
 
 /// The bytes of an asset, or of a range of it, while they come in.
 pub struct AssetBody {
+    /// Under which key the object stands.
+    pub key: AssetKey,
     /// Which bytes these are.
     pub range: Range<u64>,
     /// The bytes: exactly as many as the range has, or an error at the end.
@@ -67,6 +70,7 @@ pub struct AssetBody {
 impl fmt::Debug for AssetBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AssetBody")
+            .field("key", &self.key)
             .field("range", &self.range)
             .finish_non_exhaustive()
     }
@@ -83,26 +87,48 @@ impl Assets {
         }
     }
 
-    /// Whether the store has this asset. A recent answer may be used again.
-    pub async fn contains(&self, asset: AssetRef) -> Result<bool, StorageError> {
-        let confirmed = self.confirmed.get(&asset);
-        if confirmed.is_some_and(|at| at.elapsed() < CONFIRMED_FOR) {
-            return Ok(true);
+    /// Bounds the memory that the bodies of all uploads under way take together; 256 MiB by default, and 8 MiB
+    /// at least. When it is all taken, one upload at a time may go on beyond it, by 8 MiB at most.
+    #[must_use]
+    pub fn with_upload_memory(self, bytes: usize) -> Self {
+        Self {
+            upload_memory: UploadMemory::new(bytes),
+            ..self
         }
-        self.look_up(asset).await
     }
 
-    /// Asks the store whether it has this asset.
-    pub(crate) async fn look_up(&self, asset: AssetRef) -> Result<bool, StorageError> {
+    /// Whether the store has this asset. A recent answer may be used again.
+    pub async fn contains(&self, asset: AssetRef) -> Result<bool, StorageError> {
+        Ok(self.locate(asset).await?.is_some())
+    }
+
+    /// Under which key the store has this asset. A recent answer may be used again.
+    pub async fn locate(&self, asset: AssetRef) -> Result<Option<AssetKey>, StorageError> {
+        match self.confirmed.get(&asset) {
+            Some((key, at)) if at.elapsed() < CONFIRMED_FOR => Ok(Some(key)),
+            _ => self.look_up(asset).await,
+        }
+    }
+
+    /// Asks the store under which key it has this asset.
+    pub(crate) async fn look_up(&self, asset: AssetRef) -> Result<Option<AssetKey>, StorageError> {
         for key in [AssetKey::Asset(asset), AssetKey::Legacy(asset.hash)] {
             let path = key.path();
             let found = absent_or(self.store.head(&path).await, "look up asset", &path)?;
             if found.is_some_and(|meta| meta.size == asset.size) {
-                self.confirm(asset);
-                return Ok(true);
+                self.confirm(asset, key);
+                return Ok(Some(key));
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// Under which keys the store has these assets, each once, in no order.
+    pub async fn locate_all(
+        &self,
+        assets: impl IntoIterator<Item = AssetRef>,
+    ) -> Result<Vec<(AssetRef, Option<AssetKey>)>, StorageError> {
+        self.located(assets).try_collect().await
     }
 
     /// Which of these assets the store lacks: each once, at most `limit` of them.
@@ -111,14 +137,21 @@ impl Assets {
         assets: impl IntoIterator<Item = AssetRef>,
         limit: usize,
     ) -> Result<Vec<AssetRef>, StorageError> {
-        let assets: HashSet<_> = assets.into_iter().collect();
-        stream::iter(assets)
-            .map(async |asset| Ok((asset, self.contains(asset).await?)))
-            .buffer_unordered(CHECKS_AT_ONCE)
-            .try_filter_map(async |(asset, found)| Ok((!found).then_some(asset)))
+        self.located(assets)
+            .try_filter_map(async |(asset, key)| Ok(key.is_none().then_some(asset)))
             .take(limit)
             .try_collect()
             .await
+    }
+
+    fn located(
+        &self,
+        assets: impl IntoIterator<Item = AssetRef>,
+    ) -> impl Stream<Item = Result<(AssetRef, Option<AssetKey>), StorageError>> {
+        let assets: HashSet<_> = assets.into_iter().collect();
+        stream::iter(assets)
+            .map(async |asset| Ok((asset, self.locate(asset).await?)))
+            .buffer_unordered(CHECKS_AT_ONCE)
     }
 
     /// Opens an asset, or the given bytes of it. `None` when the store lacks it.
@@ -141,7 +174,7 @@ impl Assets {
         for key in [AssetKey::Asset(asset), AssetKey::Legacy(asset.hash)] {
             let path = key.path();
             match self.fetch(&path, asset.size, &range).await? {
-                Fetched::Bytes(found) => return Ok(Some(body(found, range, path))),
+                Fetched::Bytes(found) => return Ok(Some(body(found, range, key))),
                 Fetched::OfSize(size) if matches!(key, AssetKey::Asset(_)) => {
                     let why = format!("it has {size} bytes");
                     corrupt = Some(
@@ -218,8 +251,8 @@ impl Assets {
             .boxed()
     }
 
-    pub(crate) fn confirm(&self, asset: AssetRef) {
-        self.confirmed.insert(asset, Instant::now());
+    pub(crate) fn confirm(&self, asset: AssetRef, key: AssetKey) {
+        self.confirmed.insert(asset, (key, Instant::now()));
     }
 }
 
@@ -250,27 +283,27 @@ fn listed(meta: &ObjectMeta) -> Option<AssetRef> {
 
 /// Passes the bytes on and fails where there are fewer or more than there must be: a body that ends early must not look
 /// whole.
-fn body(found: GetResult, range: Range<u64>, path: Path) -> AssetBody {
+fn body(found: GetResult, range: Range<u64>, key: AssetKey) -> AssetBody {
     let expected = range.end.saturating_sub(range.start);
     let bytes = if expected == 0 {
         stream::empty().boxed()
     } else {
         found.into_stream()
     };
-    let counted =
-        stream::try_unfold(
-            (bytes, expected, path),
-            async |(mut bytes, left, path)| match bytes.next().await {
-                Some(Ok(piece)) => match left.checked_sub(piece.len() as u64) {
-                    Some(left) => Ok(Some((piece, (bytes, left, path)))),
-                    None => Err(wrong_length(&path, "more")),
-                },
-                Some(Err(error)) => Err(object_error(error, "read asset", &path)),
-                None if left == 0 => Ok(None),
-                None => Err(wrong_length(&path, "fewer")),
+    let counted = stream::try_unfold(
+        (bytes, expected, key.path()),
+        async |(mut bytes, left, path)| match bytes.next().await {
+            Some(Ok(piece)) => match left.checked_sub(piece.len() as u64) {
+                Some(left) => Ok(Some((piece, (bytes, left, path)))),
+                None => Err(wrong_length(&path, "more")),
             },
-        );
+            Some(Err(error)) => Err(object_error(error, "read asset", &path)),
+            None if left == 0 => Ok(None),
+            None => Err(wrong_length(&path, "fewer")),
+        },
+    );
     AssetBody {
+        key,
         range,
         bytes: counted.boxed(),
     }
@@ -279,4 +312,54 @@ fn body(found: GetResult, range: Range<u64>, path: Path) -> AssetBody {
 fn wrong_length(path: &Path, more_or_fewer: &str) -> StorageError {
     StorageError::new(ErrorKind::Corrupt, "read asset", path.as_ref())
         .because(format!("the store gave {more_or_fewer} bytes than it has"))
+}
+
+#[cfg(test)]
+mod tests {
+    use favonius_contract::AssetHash;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_says_under_which_key_an_asset_stands() {
+        let assets = Assets::new(Arc::new(InMemory::new()), TaskTracker::new());
+        let asset = |content: &[u8]| AssetRef {
+            hash: AssetHash::of(content, "x"),
+            size: content.len() as u64,
+        };
+        let (new, old, gone) = (asset(b"new"), asset(b"old"), asset(b"gone"));
+        for (key, content) in [
+            (AssetKey::Asset(new), "new"),
+            (AssetKey::Legacy(old.hash), "old"),
+            (AssetKey::Legacy(gone.hash), "of another size"),
+        ] {
+            assets.store.put(&key.path(), content.into()).await.unwrap();
+        }
+        for (name, asset, expected) in [
+            ("new", new, Some(AssetKey::Asset(new))),
+            ("old", old, Some(AssetKey::Legacy(old.hash))),
+            ("gone", gone, None),
+        ] {
+            for time in ["asked", "remembered"] {
+                let found = assets.locate(asset).await.unwrap();
+                assert_eq!(found, expected, "case `{name}`, {time}");
+            }
+            let opened = assets.open(asset, None).await.unwrap();
+            assert_eq!(opened.map(|body| body.key), expected, "case `{name}`");
+            let all = assets.locate_all([asset, asset]).await.unwrap();
+            assert_eq!(all, [(asset, expected)], "case `{name}`");
+        }
+
+        let stronger = AssetKey::Asset(old);
+        assets
+            .store
+            .put(&stronger.path(), "old".into())
+            .await
+            .unwrap();
+        let remembered = assets.locate(old).await.unwrap();
+        assert_eq!(remembered, Some(AssetKey::Legacy(old.hash)));
+        tokio::time::advance(CONFIRMED_FOR).await;
+        assert_eq!(assets.locate(old).await.unwrap(), Some(stronger));
+    }
 }

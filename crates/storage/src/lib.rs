@@ -19,6 +19,7 @@ mod embedded;
 mod error;
 mod record;
 mod upload;
+mod upload_memory;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -1,22 +1,19 @@
 //! Taking assets in: bytes are hashed while they stream, and become visible only when they are what was claimed.
 
-use std::{error::Error, sync::Arc};
+use std::error::Error;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use favonius_contract::{AssetHash, AssetHasher, AssetRef};
 use futures::{Stream, StreamExt};
 use object_store::{
     Error as ObjectError, MultipartUpload, ObjectStoreExt, PutMode, PutPayload, path::Path,
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{AssetKey, Assets, StorageError, error::object_error};
-
-/// Up to this size an asset is held in memory and stored by one request; larger ones are stored in parts of this size.
-/// S3 takes no part below 5 MiB but the last.
-const PART: usize = 8 * 1024 * 1024;
-/// Memory for the bodies of all uploads that are under way.
-const UPLOAD_MEMORY_KIB: usize = 256 * 1024;
+use crate::{
+    AssetKey, Assets, StorageError,
+    error::object_error,
+    upload_memory::{Buffer, PART},
+};
 
 /// What an uploader says that the bytes are.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +77,7 @@ impl Assets {
     ///
     /// The body is read to its end also when the asset is known, so that wrong bytes are never acknowledged. Memory is
     /// bounded over all uploads: one that must wait for room is read more slowly. How long it may take is up to the
-    /// caller: dropping the future at any time leaves nothing visible behind.
+    /// caller, who must give up one that makes no progress, as it keeps others waiting: dropping the future at any time leaves nothing visible behind.
     pub async fn put<S, E>(&self, claim: Claim<'_>, body: S) -> Result<Stored, PutError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
@@ -88,7 +85,7 @@ impl Assets {
     {
         let mut incoming = Incoming::new(claim, Box::pin(body));
         // Asked anew: what was there a minute ago may be gone, and what is acknowledged must be there.
-        let (stored, proof) = if self.look_up(claim.asset).await? {
+        let (stored, proof) = if self.look_up(claim.asset).await?.is_some() {
             while incoming.next().await?.is_some() {}
             (Stored::Known, incoming.verify()?)
         } else if claim.asset.size <= PART as u64 {
@@ -105,7 +102,7 @@ impl Assets {
             );
         }
         if stored == Stored::New {
-            self.confirm(claim.asset);
+            self.confirm(claim.asset, AssetKey::Asset(claim.asset));
         }
         Ok(stored)
     }
@@ -116,11 +113,11 @@ impl Assets {
             hash: AssetHash::of(&content, path),
             size: content.len() as u64,
         };
-        if !self.look_up(asset).await? {
+        if self.look_up(asset).await?.is_none() {
             let key = AssetKey::Asset(asset).path();
             let result = self.store.put(&key, PutPayload::from_bytes(content)).await;
             result.map_err(|error| object_error(error, "store asset", &key))?;
-            self.confirm(asset);
+            self.confirm(asset, AssetKey::Asset(asset));
         }
         Ok(asset)
     }
@@ -134,15 +131,17 @@ impl Assets {
         E: Error + Send + 'static,
     {
         let asset = incoming.claim.asset;
-        let size = usize::try_from(asset.size).unwrap_or(PART);
-        let _room = self.upload_memory.room(size).await;
-        let mut whole = BytesMut::with_capacity(size);
-        while let Some(piece) = incoming.next().await? {
-            whole.extend_from_slice(&piece);
+        let mut whole = self.upload_memory.buffer(asset.size);
+        whole.make_room().await;
+        while let Some(mut piece) = incoming.next().await? {
+            whole.fill(&mut piece).await;
+            // Nothing more is read before there is room for it.
+            whole.make_room().await;
         }
         let proof = incoming.verify()?;
         let path = AssetKey::Asset(asset).path();
-        let payload = PutPayload::from_bytes(whole.freeze());
+        // Its room is held until it is stored.
+        let (payload, _room) = whole.into_payload();
         if incoming.claim.check == HashCheck::Strict {
             // All who get here bring the same bytes.
             let put = self.store.put(&path, payload).await;
@@ -162,7 +161,7 @@ impl Assets {
         let create = PutMode::Create.into();
         match self.store.put_opts(path, payload.clone(), create).await {
             Ok(_) => return Ok(Stored::New),
-            Err(ObjectError::AlreadyExists { .. }) if self.look_up(asset).await? => {
+            Err(ObjectError::AlreadyExists { .. }) if self.look_up(asset).await?.is_some() => {
                 return Ok(Stored::Known);
             }
             // An object of a wrong length is replaced. A store that cannot create without replacing was asked before.
@@ -184,71 +183,42 @@ impl Assets {
     {
         let Claim { asset, check, .. } = incoming.claim;
         let path = AssetKey::Asset(asset).path();
-        let _room = self.upload_memory.room(PART).await;
+        let mut part = self.upload_memory.buffer(asset.size);
+        part.make_room().await;
         let upload = self.store.put_multipart(&path).await;
         let upload = upload.map_err(|error| object_error(error, "store asset", &path))?;
         let mut upload = Unfinished {
             assets: self,
             upload: Some(upload),
         };
-        let mut part = BytesMut::with_capacity(PART);
+        let mut left = asset.size;
         while let Some(mut piece) = incoming.next().await? {
-            while part.len() + piece.len() >= PART {
-                part.extend_from_slice(&piece.split_to(PART - part.len()));
+            left = left.saturating_sub(piece.len() as u64);
+            part.fill(&mut piece).await;
+            while part.is_full() && (left > 0 || !piece.is_empty()) {
+                let next = self.upload_memory.buffer(left + piece.len() as u64);
                 // Sent before the next one takes memory: only one is held.
-                upload.part(part.split().freeze(), &path).await?;
-                part.reserve(PART);
+                upload
+                    .part(std::mem::replace(&mut part, next), &path)
+                    .await?;
+                part.fill(&mut piece).await;
             }
-            part.extend_from_slice(&piece);
+            part.make_room().await;
         }
         let proof = incoming.verify()?;
-        if !part.is_empty() {
-            upload.part(part.freeze(), &path).await?;
-        }
+        upload.part(part, &path).await?;
         // Parts always replace what is there, so others may not have been faster.
-        if check != HashCheck::Strict && self.look_up(asset).await? {
+        if check != HashCheck::Strict && self.look_up(asset).await?.is_some() {
             return Ok((Stored::Known, proof));
         }
         match upload.complete().await {
             Ok(()) => Ok((Stored::New, proof)),
             // It was completed by an attempt whose answer was lost.
-            Err(ObjectError::NotFound { .. }) if self.look_up(asset).await? => {
+            Err(ObjectError::NotFound { .. }) if self.look_up(asset).await?.is_some() => {
                 Ok((Stored::New, proof))
             }
             Err(error) => Err(object_error(error, "complete asset", &path).into()),
         }
-    }
-}
-
-/// Bounds the memory that the bodies of uploads take. Clones share it.
-#[derive(Debug, Clone)]
-pub(crate) struct UploadMemory {
-    free: Arc<Semaphore>,
-    kib: usize,
-}
-
-impl UploadMemory {
-    pub(crate) fn new(kib: usize) -> Self {
-        Self {
-            free: Arc::new(Semaphore::new(kib)),
-            kib,
-        }
-    }
-
-    /// Waits until the bodies under way leave room for `bytes` more.
-    async fn room(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
-        let kib = bytes.div_ceil(1024).clamp(1, self.kib);
-        // The semaphore is never closed; were it, an upload without a permit is still bounded by `PART`.
-        self.free
-            .acquire_many(u32::try_from(kib).unwrap_or(u32::MAX))
-            .await
-            .ok()
-    }
-}
-
-impl Default for UploadMemory {
-    fn default() -> Self {
-        Self::new(UPLOAD_MEMORY_KIB)
     }
 }
 
@@ -259,9 +229,11 @@ struct Unfinished<'a> {
 }
 
 impl Unfinished<'_> {
-    async fn part(&mut self, bytes: Bytes, path: &Path) -> Result<(), StorageError> {
+    async fn part(&mut self, part: Buffer<'_>, path: &Path) -> Result<(), StorageError> {
         if let Some(upload) = &mut self.upload {
-            let sent = upload.put_part(PutPayload::from_bytes(bytes)).await;
+            // Its room is held until it is stored.
+            let (payload, _room) = part.into_payload();
+            let sent = upload.put_part(payload).await;
             sent.map_err(|error| object_error(error, "store a part of asset", path))?;
         }
         Ok(())
@@ -365,87 +337,4 @@ enum Proof {
     AsClaimed,
     /// They have another hash.
     Other(AssetHash),
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        convert::Infallible,
-        sync::atomic::{AtomicUsize, Ordering},
-        time::Duration,
-    };
-
-    use futures::{future, stream};
-    use object_store::memory::InMemory;
-    use tokio_util::task::TaskTracker;
-
-    use super::*;
-
-    /// Uploads of this size at once, with this much memory; how many bodies were read at once at most.
-    async fn most_at_once(memory_kib: usize, size: usize, uploads: u32) -> usize {
-        let mut assets = Assets::new(Arc::new(InMemory::new()), TaskTracker::new());
-        assets.upload_memory = UploadMemory::new(memory_kib);
-        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let (assets, now, most) = (&assets, &now, &most);
-        let uploads = (0..uploads).map(|n| async move {
-            let mut content = vec![0; size];
-            content.extend_from_slice(&n.to_be_bytes());
-            let claim = Claim {
-                asset: AssetRef {
-                    hash: AssetHash::of(&content, "x"),
-                    size: content.len() as u64,
-                },
-                path: "x",
-                content_hash_too: false,
-                check: HashCheck::Strict,
-            };
-            let body = stream::once(async move {
-                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                now.fetch_sub(1, Ordering::SeqCst);
-                Ok::<_, Infallible>(Bytes::from(content))
-            });
-            assert_eq!(assets.put(claim, body).await.unwrap(), Stored::New);
-        });
-        future::join_all(uploads).await;
-        assert_eq!(assets.upload_memory.free.available_permits(), memory_kib);
-        most.load(Ordering::SeqCst)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn bodies_wait_until_there_is_room_for_them() {
-        let cases = [
-            ("two and a half fit", 100, 40_000, 20, 2),
-            ("all fit", 1000, 40_000, 20, 20),
-            ("small ones take a little, too", 10, 0, 40, 10),
-            ("larger than everything: alone", 100, 1_000_000, 5, 1),
-            ("large ones count with one part", 17 * 1024, PART + 1, 5, 2),
-        ];
-        for (name, memory_kib, size, uploads, expected) in cases {
-            let most = most_at_once(memory_kib, size, uploads).await;
-            assert_eq!(most, expected, "case `{name}`");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_gives_up_waiting_gives_the_room_back() {
-        let mut assets = Assets::new(Arc::new(InMemory::new()), TaskTracker::new());
-        assets.upload_memory = UploadMemory::new(1);
-        let claim = Claim {
-            asset: AssetRef {
-                hash: AssetHash::of(b"a", "x"),
-                size: 1,
-            },
-            path: "x",
-            content_hash_too: false,
-            check: HashCheck::Strict,
-        };
-        let stuck = || assets.put(claim, stream::pending::<Result<_, Infallible>>());
-        let second = tokio::time::timeout(Duration::from_secs(1), stuck());
-        let first = tokio::time::timeout(Duration::from_secs(2), stuck());
-        let (first, second) = tokio::join!(first, second);
-        assert!(first.is_err() && second.is_err());
-        let body = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"a")) });
-        assert_eq!(assets.put(claim, body).await.unwrap(), Stored::New);
-    }
 }

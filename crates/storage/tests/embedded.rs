@@ -1,5 +1,5 @@
 //! The embedded back end keeps the promises of a record store, in memory and in a file, and after it was opened again.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     future::{Ready, ready},
@@ -12,6 +12,7 @@ use favonius_contract::{
 use favonius_storage::{
     Applied, Change, CommitError, EmbeddedRecords, ErrorKind, Order, Publish, RecordStore,
 };
+use futures::FutureExt;
 use tempfile::TempDir;
 
 mod in_memory {
@@ -40,17 +41,8 @@ fn file_in(dir: &TempDir) -> PathBuf {
     dir.path().join("records.redb")
 }
 
-/// Opens the database, which its writer may hold for a moment after the last store is dropped.
-async fn open(dir: &TempDir) -> EmbeddedRecords {
-    for _ in 0..500 {
-        match EmbeddedRecords::open(&file_in(dir)) {
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-            opened => return opened.unwrap(),
-        }
-    }
-    panic!("the database stays open");
+fn open(dir: &TempDir) -> EmbeddedRecords {
+    EmbeddedRecords::open(&file_in(dir)).unwrap()
 }
 
 fn application() -> ApplicationUid {
@@ -97,7 +89,7 @@ async fn what_was_committed_is_there_after_opening_again() {
         Change::SnapshotStored(document.clone()),
         Change::Published(publish(application(), &document)),
     ];
-    let before = open(&dir).await;
+    let before = open(&dir);
     let applied = before.commit(changes.clone()).await.unwrap();
     assert_eq!(applied, [Applied::Done, Applied::Done, Applied::Done]);
     let (deployment, history) = (
@@ -107,7 +99,7 @@ async fn what_was_committed_is_there_after_opening_again() {
     assert!(deployment.is_some());
     drop(before);
 
-    let after = open(&dir).await;
+    let after = open(&dir);
     assert_eq!(after.snapshot(&id).await.unwrap(), Some(document));
     assert_eq!(after.deployment(&name).await.unwrap(), deployment);
     assert_eq!(after.history(&name).await.unwrap(), history);
@@ -118,10 +110,37 @@ async fn what_was_committed_is_there_after_opening_again() {
     assert_eq!(again, vec![Applied::Unchanged; 3]);
 }
 
+/// Whoever opens it next neither waits nor repairs, also when a commit was under way that nobody waited for.
+#[tokio::test]
+async fn a_database_is_closed_when_its_last_store_is_dropped() {
+    let dir = TempDir::new().unwrap();
+    for n in 0..20 {
+        let store = open(&dir);
+        let changes = store.changes();
+        let stored = Change::SnapshotStored(document(&format!("u-{n}")));
+        let unheard = Change::SnapshotStored(document(&format!("v-{n}")));
+        store.commit(vec![stored]).await.unwrap();
+        let mut commit = store.commit(vec![unheard]);
+        assert!(commit.as_mut().now_or_never().is_none());
+        drop(commit);
+        drop(store.clone());
+        drop(store);
+        let error = EmbeddedRecords::open(&file_in(&dir)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "its changes are read");
+        drop(changes);
+        let db = redb::Database::builder()
+            .set_repair_callback(|_| panic!("it was not closed"))
+            .open(file_in(&dir));
+        drop(db.unwrap());
+    }
+    let store = open(&dir);
+    assert_eq!(store.versions(&application(), 99).await.unwrap().len(), 40);
+}
+
 #[tokio::test]
 async fn one_process_at_a_time_has_the_file_open() {
     let dir = TempDir::new().unwrap();
-    let _open = open(&dir).await;
+    let _open = open(&dir);
     let error = EmbeddedRecords::open(&file_in(&dir)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
@@ -137,29 +156,23 @@ async fn a_record_that_cannot_be_read_is_an_error_until_the_next_publish_mends_i
         Change::SnapshotStored(document.clone()),
         Change::Published(publish("x.y.z".parse().unwrap(), &document)),
     ];
-    let store = open(&dir).await;
+    let store = open(&dir);
     store.commit(stored).await.unwrap();
     let mend = Change::Published(publish(application(), &document));
     let owned = store.commit(vec![mend.clone()]).await;
     assert!(matches!(owned, Err(CommitError::Rejected(_))), "{owned:?}");
     drop(store);
 
-    drop(open(&dir).await);
-    for _ in 0..500 {
-        let Ok(db) = redb::Database::create(file_in(&dir)) else {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            continue;
-        };
-        let damage = db.begin_write().unwrap();
-        for table in [NAMES, HISTORY] {
-            let mut table = damage.open_table(table).unwrap();
-            assert!(table.insert("www", b"{".as_slice()).unwrap().is_some());
-        }
-        damage.commit().unwrap();
-        break;
+    let db = redb::Database::create(file_in(&dir)).unwrap();
+    let damage = db.begin_write().unwrap();
+    for table in [NAMES, HISTORY] {
+        let mut table = damage.open_table(table).unwrap();
+        assert!(table.insert("www", b"{".as_slice()).unwrap().is_some());
     }
+    damage.commit().unwrap();
+    drop(db);
 
-    let store = open(&dir).await;
+    let store = open(&dir);
     let name: DeploymentName = "www".parse().unwrap();
     let error = store.deployment(&name).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);

@@ -4,7 +4,7 @@ mod plan;
 mod tables;
 mod writer;
 
-use std::{path::Path, sync::Arc};
+use std::{error::Error, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use favonius_contract::{
@@ -15,7 +15,7 @@ use object_store::{ObjectStore, local::LocalFileSystem};
 use redb::{Database, ReadTransaction, ReadableDatabase};
 use tokio::sync::{broadcast, mpsc};
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
-use writer::Job;
+use writer::{Job, Writer};
 
 use crate::{
     Applied, Change, ChangeEvent, CommitError, ErrorKind, HistoryEntry, RecordStore, StorageError,
@@ -33,6 +33,9 @@ pub struct EmbeddedRecords {
     db: Arc<Database>,
     jobs: mpsc::Sender<Job>,
     changes: broadcast::Sender<ChangeEvent>,
+    /// Dropped after `jobs`, as fields are in their order: it waits for the writer, which waits for jobs.
+    #[expect(dead_code, reason = "held for its drop")]
+    writer: Arc<Writer>,
 }
 
 impl EmbeddedRecords {
@@ -65,8 +68,13 @@ impl EmbeddedRecords {
         let db = Arc::new(db);
         let (changes, _) = broadcast::channel(WAITING_CHANGES);
         let (jobs, waiting) = mpsc::channel(WAITING_COMMITS);
-        writer::start(Arc::clone(&db), waiting, changes.clone())?;
-        Ok(Self { db, jobs, changes })
+        let writer = writer::start(Arc::clone(&db), waiting, changes.clone())?;
+        Ok(Self {
+            db,
+            jobs,
+            changes,
+            writer: Arc::new(writer),
+        })
     }
 
     /// Reads in one consistent view, away from the threads that serve.
@@ -76,11 +84,26 @@ impl EmbeddedRecords {
         key: String,
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StorageError> {
+        self.read_and_parse(op, key, read, |_, found| Ok(found))
+            .await
+    }
+
+    /// Reads, and makes of it what the caller wants, under the same key. Documents may have megabytes, so they must not
+    /// be parsed by the threads that serve either.
+    async fn read_and_parse<R: 'static, T: Send + 'static>(
+        &self,
+        op: &'static str,
+        key: String,
+        read: impl FnOnce(&ReadTransaction) -> Result<R, redb::Error> + Send + 'static,
+        parse: impl FnOnce(&str, R) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
         let db = Arc::clone(&self.db);
         let task = tokio::task::spawn_blocking(move || {
             let view = db.begin_read().map_err(redb::Error::from);
-            view.and_then(|view| read(&view))
-                .map_err(|error| tables::redb_error(op, &key, error))
+            let found = view
+                .and_then(|view| read(&view))
+                .map_err(|error| tables::redb_error(op, &key, error))?;
+            parse(&key, found)
         });
         task.await.unwrap_or_else(|error| {
             Err(StorageError::new(ErrorKind::Internal, op, "the database").because(error))
@@ -91,45 +114,39 @@ impl EmbeddedRecords {
 #[async_trait]
 impl RecordStore for EmbeddedRecords {
     async fn deployment(&self, name: &DeploymentName) -> Result<Option<Deployment>, StorageError> {
-        let key = name.to_string();
-        let found = {
-            let key = key.clone();
-            self.read("read deployment", key.clone(), move |view| {
-                tables::deployment(view, &key)
-            })
-            .await?
-        };
-        let Some((entry, json)) = found else {
-            return Ok(None);
-        };
-        let corrupt = |why: Box<dyn std::error::Error + Send + Sync>| {
-            StorageError::new(ErrorKind::Corrupt, "read deployment", &key).because(why)
-        };
-        let entry: HistoryEntry =
-            serde_json::from_slice(&entry).map_err(|error| corrupt(error.into()))?;
-        let json = json.ok_or_else(|| corrupt("its snapshot is gone".into()))?;
-        let document = SnapshotDocument::parse(json).map_err(|error| corrupt(error.into()))?;
-        Ok(Some(Deployment {
-            snapshot: document.into_snapshot(),
-            publication: Some(entry.publication),
-        }))
+        let key = name.clone();
+        self.read_and_parse(
+            "read deployment",
+            name.to_string(),
+            move |view| tables::deployment(view, key.as_str()),
+            |key, found| {
+                found
+                    .map(|(entry, json)| parse_deployment(&entry, json))
+                    .transpose()
+                    .map_err(|why| {
+                        StorageError::new(ErrorKind::Corrupt, "read deployment", key).because(why)
+                    })
+            },
+        )
+        .await
     }
 
     async fn snapshot(&self, id: &SnapshotId) -> Result<Option<SnapshotDocument>, StorageError> {
-        let key = id.to_string();
-        let found = {
-            let key = key.clone();
-            self.read("read snapshot", key.clone(), move |view| {
-                tables::snapshot(view, &key)
-            })
-            .await?
-        };
-        found
-            .map(SnapshotDocument::parse)
-            .transpose()
-            .map_err(|error| {
-                StorageError::new(ErrorKind::Corrupt, "read snapshot", key).because(error)
-            })
+        let key = id.clone();
+        self.read_and_parse(
+            "read snapshot",
+            id.to_string(),
+            move |view| tables::snapshot(view, key.as_str()),
+            |key, found| {
+                found
+                    .map(SnapshotDocument::parse)
+                    .transpose()
+                    .map_err(|error| {
+                        StorageError::new(ErrorKind::Corrupt, "read snapshot", key).because(error)
+                    })
+            },
+        )
+        .await
     }
 
     async fn known_assets(
@@ -179,15 +196,14 @@ impl RecordStore for EmbeddedRecords {
     }
 
     async fn history(&self, name: &DeploymentName) -> Result<Vec<HistoryEntry>, StorageError> {
-        let key = name.to_string();
-        let json = {
-            let key = key.clone();
-            self.read("read history", key.clone(), move |view| {
-                tables::history(view, &key)
-            })
-            .await?
-        };
-        tables::parse_history(&key, json.as_deref())
+        let key = name.clone();
+        self.read_and_parse(
+            "read history",
+            name.to_string(),
+            move |view| tables::history(view, key.as_str()),
+            |key, json| tables::parse_history(key, json.as_deref()),
+        )
+        .await
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<Vec<Applied>, CommitError> {
@@ -227,6 +243,19 @@ impl RecordStore for EmbeddedRecords {
         }
         self.read("reach", "the database".into(), |_| Ok(())).await
     }
+}
+
+/// What a name's entry and the JSON of its snapshot say.
+fn parse_deployment(
+    entry: &[u8],
+    json: Option<Vec<u8>>,
+) -> Result<Deployment, Box<dyn Error + Send + Sync>> {
+    let entry: HistoryEntry = serde_json::from_slice(entry)?;
+    let document = SnapshotDocument::parse(json.ok_or("its snapshot is gone")?)?;
+    Ok(Deployment {
+        snapshot: document.into_snapshot(),
+        publication: Some(entry.publication),
+    })
 }
 
 /// Assets in a directory, which is made where it is missing. What is stored survives a power cut.

@@ -1,6 +1,6 @@
 //! The one thread that writes: commits that wait together share one transaction, and so one write to the disk.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread::JoinHandle};
 
 use redb::Database;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -30,12 +30,25 @@ impl Job {
     }
 }
 
-/// Starts the writer. It ends when nobody can send to it any more.
+/// Waits for the writer to end when the last store is dropped: only a database that was closed need not be repaired
+/// when it is opened again, and until then nobody else can open it.
+#[derive(Debug)]
+pub(super) struct Writer(Option<JoinHandle<()>>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // A panic of the writer was reported when it happened.
+        drop(self.0.take().map(JoinHandle::join));
+    }
+}
+
+/// Starts the writer. It ends when nobody can send to it any more, after it has written what it was sent: the sender
+/// must be dropped before the [`Writer`] is.
 pub(super) fn start(
     db: Arc<Database>,
     mut waiting: mpsc::Receiver<Job>,
     changes: broadcast::Sender<ChangeEvent>,
-) -> Result<(), StorageError> {
+) -> Result<Writer, StorageError> {
     let run = move || {
         let mut jobs = Vec::with_capacity(BATCH);
         while waiting.blocking_recv_many(&mut jobs, BATCH) > 0 {
@@ -45,7 +58,7 @@ pub(super) fn start(
     let thread = std::thread::Builder::new()
         .name("favonius-records".into())
         .spawn(run);
-    thread.map(drop).map_err(|error| {
+    thread.map(|thread| Writer(Some(thread))).map_err(|error| {
         StorageError::new(ErrorKind::Internal, "start the writer of", "the database").because(error)
     })
 }
