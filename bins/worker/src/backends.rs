@@ -1,6 +1,6 @@
 //! The back ends that settings name.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use favonius_auth::{Verifier, VerifierOptions};
@@ -11,6 +11,11 @@ use favonius_storage_redis::{Endpoint, RedisOptions, RedisRecords, RedisTopology
 use favonius_storage_s3::{Credentials, S3Options, s3_store};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::options;
+
+/// How long what runs behind the back ends may take to end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
 /// What runs behind the back ends, until it is closed.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -19,11 +24,16 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Ends it, and waits.
+    /// Ends it, and waits, but not for a server that hangs: the grace period is over.
     pub(crate) async fn close(self) {
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(CLOSE_WITHIN, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("Some work behind the scenes did not end in time");
+        }
     }
 }
 
@@ -52,7 +62,8 @@ pub(crate) fn open(settings: &Settings) -> anyhow::Result<(Opened, Backends)> {
     };
     let previous = jwt.previous.as_ref().map(favonius_config::Secret::expose);
     let backends = Backends {
-        assets: Assets::new(objects, opened.tasks.clone()),
+        assets: Assets::new(objects, opened.tasks.clone())
+            .with_upload_memory(options::upload_memory(settings)),
         records,
         verifier: Arc::new(Verifier::new(jwt.secret.expose(), previous, options)?),
         clock: Clock::system(),

@@ -8,6 +8,7 @@ use favonius_storage::HashCheck;
 
 pub(crate) fn edge(settings: &Settings) -> anyhow::Result<EdgeOptions> {
     let server = &settings.server;
+    let defaults = EdgeOptions::default();
     let public_url = server
         .public_url
         .as_ref()
@@ -34,11 +35,23 @@ pub(crate) fn edge(settings: &Settings) -> anyhow::Result<EdgeOptions> {
             Readyz::Serving => ReadyWhen::Serving,
         },
         access_log: server.access_log,
-        page_cache_bytes: server
-            .cache_bytes
-            .min(EdgeOptions::default().page_cache_bytes),
-        ..EdgeOptions::default()
+        // The size of the cache is what we know of the memory there is; the defaults are for plenty.
+        deployment_cache_bytes: share(server.cache_bytes, defaults.deployment_cache_bytes),
+        page_cache_bytes: share(server.cache_bytes / 4, defaults.page_cache_bytes),
+        document_memory_bytes: share(server.cache_bytes, defaults.document_memory_bytes),
     })
+}
+
+/// Memory for uploads under way, in bytes.
+pub(crate) fn upload_memory(settings: &Settings) -> usize {
+    usize::try_from(share(settings.server.cache_bytes, 256 * MIB)).unwrap_or(usize::MAX)
+}
+
+const MIB: u64 = 1024 * 1024;
+
+/// As much as the cache may take, within what is needed to work at all and what is of use.
+fn share(cache_bytes: u64, most: u64) -> u64 {
+    cache_bytes.clamp(16 * MIB, most)
 }
 
 pub(crate) fn server(settings: &Settings) -> ServerOptions {

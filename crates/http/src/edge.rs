@@ -6,15 +6,17 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use favonius_auth::Verifier;
-use favonius_contract::{Delimiter, EdgeHost};
+use favonius_contract::{ApplicationUid, AssetRef, Delimiter, EdgeHost};
 use favonius_storage::{Assets, Clock, HashCheck, RecordStore};
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use http_body::Body;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
 
@@ -25,12 +27,14 @@ use crate::{
     probes::{Probes, ReadyWhen},
     request_id::RequestId,
     route::{self, Route},
-    serve::{self, Pages},
+    serve::{self, Pages, Pending},
     upload::{self, Incoming, Query},
 };
 
-/// Memory for the snapshots and publish requests that are being read, in KiB: a semaphore counts it.
-const DOCUMENT_MEMORY_KIB: u32 = 256 * 1024;
+/// How long background work may take to end.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// How many assets are remembered as an application's own.
+const OWNED_LIMIT: usize = 100_000;
 
 /// What an edge stands on.
 #[derive(Debug, Clone)]
@@ -67,6 +71,8 @@ pub struct EdgeOptions {
     pub deployment_cache_bytes: u64,
     /// Memory for HTML pages that the edge adds to, in bytes.
     pub page_cache_bytes: u64,
+    /// Memory for the snapshots and publish requests that are being read, in bytes.
+    pub document_memory_bytes: u64,
     /// Whether each request gets a log line.
     pub access_log: bool,
 }
@@ -83,6 +89,7 @@ impl Default for EdgeOptions {
             ready_when: ReadyWhen::Strict,
             deployment_cache_bytes: 256 * 1024 * 1024,
             page_cache_bytes: 64 * 1024 * 1024,
+            document_memory_bytes: 256 * 1024 * 1024,
             access_log: false,
         }
     }
@@ -98,20 +105,30 @@ pub(crate) struct Shared {
     pub(crate) deployments: Deployments,
     pub(crate) pages: Pages,
     pub(crate) probes: Probes,
-    document_memory: Semaphore,
+    /// Applications and assets of theirs: what an application uploaded stays its own.
+    owned: Cache<(ApplicationUid, AssetRef), ()>,
+    pub(crate) pending: Pending,
+    pub(crate) document_memory: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Shared {
-    /// Waits until the documents under way leave room for one more.
-    pub(crate) async fn room_for_document(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        // The semaphore is never closed; were it, each document still has its own limit.
-        self.document_memory
-            .acquire_many(kib.clamp(1, DOCUMENT_MEMORY_KIB))
-            .await
-            .ok()
+    /// Whether the application itself uploaded the asset. When the record store cannot tell, it counts as its own: to
+    /// serve what was published is worth more than to hide what a snapshot should not have named.
+    pub(crate) async fn owns(&self, application: &ApplicationUid, asset: AssetRef) -> bool {
+        let key = (application.clone(), asset);
+        if self.owned.get(&key).is_some() {
+            return true;
+        }
+        match self.records.knows_asset(application, asset).await {
+            Ok(true) => {
+                self.owned.insert(key, ());
+                true
+            }
+            Ok(false) => false,
+            Err(_) => true,
+        }
     }
 
     /// Does something long away from the threads that serve.
@@ -166,6 +183,11 @@ impl Edge {
             &tasks,
             stop.clone(),
         );
+        // Room for two of the largest at the least, or they would wait for each other.
+        let document_memory = options
+            .document_memory_bytes
+            .max(options.snapshot_max_bytes * 2);
+        let document_memory = usize::try_from(document_memory / 1024);
         Self(Arc::new(Shared {
             pages: Pages::new(options.page_cache_bytes),
             assets,
@@ -175,7 +197,13 @@ impl Edge {
             options,
             deployments,
             probes,
-            document_memory: Semaphore::new(DOCUMENT_MEMORY_KIB as usize),
+            owned: Cache::new(OWNED_LIMIT),
+            pending: Pending::new(),
+            document_memory: Arc::new(Semaphore::new(
+                document_memory
+                    .unwrap_or(usize::MAX)
+                    .min(Semaphore::MAX_PERMITS),
+            )),
             tasks,
             stop,
         }))
@@ -186,11 +214,16 @@ impl Edge {
         self.0.probes.drain();
     }
 
-    /// Ends the background work and waits for it.
+    /// Ends the background work and waits for it, at most for a moment: a store that hangs must not hold up the end.
     pub async fn stop(&self) {
         self.0.stop.cancel();
         self.0.tasks.close();
-        self.0.tasks.wait().await;
+        drop(tokio::time::timeout(STOP_WITHIN, self.0.tasks.wait()).await);
+    }
+
+    /// How many requests were for files that a deployment lists and the store lacks.
+    pub fn pending_assets(&self) -> u64 {
+        self.0.pending.count()
     }
 
     /// How many requests were answered with a deployment that could not be checked, because the record store did not
@@ -257,6 +290,9 @@ where
     let route = route::find(request.method(), request.uri().path());
     let kind = route.kind();
     let mut response = dispatch(edge, route, request, &id).await;
+    if method == Method::HEAD {
+        serve::drop_body(&mut response);
+    }
     response.headers_mut().insert("x-request-id", id.header());
     // HTTP/2 has no such header: its connections are told to go away.
     if edge.probes.is_draining() && version < Version::HTTP_2 {
@@ -300,7 +336,10 @@ where
         )),
         Route::HashList => upload::hash_list(edge, &Query::parse(parts.uri.query())).await,
         Route::Upload | Route::Publish => {
-            let may_close = parts.version < Version::HTTP_2;
+            let asked = Asked {
+                may_close: parts.version < Version::HTTP_2,
+                expects_continue: parts.headers.contains_key(header::EXPECT),
+            };
             let mut body = Incoming::new(&parts.headers, body);
             let result = match route {
                 Route::Upload => {
@@ -309,7 +348,7 @@ where
                 }
                 _ => upload::publish(edge, &parts.headers, &mut body).await,
             };
-            return answer_upload(result, body, id, may_close).await;
+            return answer_upload(result, body, id, asked).await;
         }
         Route::Deployment => {
             drop(body);
@@ -319,19 +358,29 @@ where
     result.unwrap_or_else(|failure| failure.into_response(id, false))
 }
 
+/// How the client of an upload is to be told.
+#[derive(Clone, Copy)]
+struct Asked {
+    may_close: bool,
+    expects_continue: bool,
+}
+
 /// Answers an upload. A client that still sends must be able to read why it was refused.
 async fn answer_upload(
     result: Result<Response<EdgeBody>, Failure>,
     mut body: Incoming<'_>,
     id: &RequestId,
-    may_close: bool,
+    asked: Asked,
 ) -> Response<EdgeBody> {
     match result {
         Ok(response) => response,
         Err(failure) => {
-            body.drain().await;
+            // A client that asks before it sends (RFC 9110, section 10.1.1) has sent nothing yet, and need not.
+            if !asked.expects_continue || body.is_begun() {
+                body.drain().await;
+            }
             let mut response = failure.into_response(id, false);
-            if may_close && !body.is_read() {
+            if asked.may_close && !body.is_read() {
                 response
                     .headers_mut()
                     .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use favonius_auth::{Forbidden, Refusal};
 use favonius_contract::{Invalid, InvalidDocument};
 use favonius_storage::{CommitError, ErrorKind, Rejection, StorageError};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use crate::{body::EdgeBody, request_id::RequestId};
@@ -24,7 +24,7 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     details: Map<String, Value>,
     retry_after_s: Option<u32>,
-    allow: Option<&'static str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -36,7 +36,7 @@ impl Failure {
             message: message.into(),
             details: Map::new(),
             retry_after_s: None,
-            allow: None,
+            headers: Vec::new(),
             cause: None,
         }
     }
@@ -57,8 +57,9 @@ impl Failure {
         self
     }
 
-    pub(crate) fn allow(mut self, methods: &'static str) -> Self {
-        self.allow = Some(methods);
+    /// Adds a header to the answer.
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 
@@ -68,8 +69,9 @@ impl Failure {
     }
 
     /// Makes the answer, and logs what only the operator should know: once, here.
-    pub(crate) fn into_response(self, id: &RequestId, html: bool) -> Response<EdgeBody> {
+    pub(crate) fn into_response(mut self, id: &RequestId, html: bool) -> Response<EdgeBody> {
         self.log(id);
+        let extra = std::mem::take(&mut self.headers);
         let status = self.status.as_u16();
         let (media_type, body) = if html {
             ("text/html; charset=utf-8", self.page(id))
@@ -93,9 +95,7 @@ impl Failure {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if let Some(methods) = self.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
-        }
+        headers.extend(extra);
         response
     }
 

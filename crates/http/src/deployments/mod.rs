@@ -20,12 +20,15 @@ use std::{
 use favonius_contract::{
     Delimiter, Deployment, DeploymentName, Publication, SnapshotId, version_labels,
 };
-use favonius_storage::{ChangeEvent, ErrorKind, RecordStore, StorageError};
+use favonius_storage::{ChangeEvent, RecordStore, StorageError};
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, Shared, WeakShared},
 };
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long an unknown name is remembered as such.
@@ -36,6 +39,8 @@ const UNKNOWN_LIMIT: usize = 16_384;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a store that failed is tried again.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
+/// How often it is told that a record cannot be read.
+const UNREADABLE_EVERY: Duration = Duration::from_mins(1);
 /// Deployments that the cache is laid out for; its bound is their size.
 const EXPECTED_DEPLOYMENTS: usize = 4096;
 
@@ -69,8 +74,8 @@ impl Live {
 
 type Loaded = Result<Option<Arc<Live>>, Arc<StorageError>>;
 type Load = Shared<BoxFuture<'static, Loaded>>;
-/// A read under way, and the number of changes that were told when it began.
-type Loading = (u64, WeakShared<BoxFuture<'static, Loaded>>);
+/// A read under way: the number of changes that were told when it began, and when that was.
+type Loading = (u64, Instant, WeakShared<BoxFuture<'static, Loaded>>);
 
 /// A deployment in memory.
 #[derive(Clone)]
@@ -100,6 +105,27 @@ impl Weighter<SnapshotId, Arc<Live>> for VersionBySize {
     }
 }
 
+/// A cache in few shards: what is larger than its share of a shard is not kept, and deployments and pages can be large.
+pub(crate) fn cache<K, V, W>(expected: usize, memory_bytes: u64, weighter: W) -> Cache<K, V, W>
+where
+    K: Eq + std::hash::Hash,
+    V: Clone,
+    W: Weighter<K, V> + Clone,
+{
+    let options = OptionsBuilder::new()
+        .shards(2)
+        .estimated_items_capacity(expected)
+        .weight_capacity(memory_bytes)
+        .build()
+        .expect("both capacities are set");
+    Cache::with_options(
+        options,
+        weighter,
+        DefaultHashBuilder::default(),
+        DefaultLifecycle::default(),
+    )
+}
+
 /// The deployments in memory. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Deployments(Arc<State>);
@@ -119,6 +145,8 @@ struct State {
     /// Whether the store failed at the last try.
     down: AtomicBool,
     served_stale: AtomicU64,
+    /// When it was last told that a record cannot be read.
+    unreadable: Mutex<Option<Instant>>,
 }
 
 impl Deployments {
@@ -133,14 +161,15 @@ impl Deployments {
         let this = Self(Arc::new(State {
             delimiter,
             tasks: tasks.clone(),
-            known: Cache::with_weighter(EXPECTED_DEPLOYMENTS, memory_bytes, BySize),
+            known: cache(EXPECTED_DEPLOYMENTS, memory_bytes, BySize),
             unknown: Cache::new(UNKNOWN_LIMIT),
-            versions: Cache::with_weighter(EXPECTED_DEPLOYMENTS, memory_bytes / 4, VersionBySize),
+            versions: cache(EXPECTED_DEPLOYMENTS, memory_bytes / 4, VersionBySize),
             loading: Mutex::default(),
             generation: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             down: AtomicBool::new(false),
             served_stale: AtomicU64::new(0),
+            unreadable: Mutex::default(),
             records,
         }));
         let follower = this.clone();
@@ -173,57 +202,56 @@ impl Deployments {
         {
             return Ok(None);
         }
+        let (load, begun) = self.load(name);
         let Some(slot) = slot else {
-            return self.load(name).await;
+            return load.await;
         };
-        // What is known to have changed is worth more patience: the store's own.
+        // What is known to have changed is worth more patience: the store's own. The read goes on without us, and the next
+        // request finds what it brings.
         let patience = if slot.stale.load(SeqCst) {
             Duration::MAX
         } else {
-            PATIENCE
+            PATIENCE.saturating_sub(begun.elapsed())
         };
-        match tokio::time::timeout(patience, self.load(name)).await {
+        match tokio::time::timeout(patience, load).await {
             Ok(Ok(loaded)) => Ok(loaded),
-            Ok(Err(_)) => Ok(Some(self.stale(&slot))),
-            Err(_) => {
-                self.went_down(&StorageError::new(
-                    ErrorKind::Unavailable,
-                    "read in time",
-                    name.as_str(),
-                ));
-                Ok(Some(self.stale(&slot)))
-            }
+            Ok(Err(_)) | Err(_) => Ok(Some(self.stale(&slot))),
         }
     }
 
     /// A snapshot by its id, as a deployment of its own. A snapshot never changes, so it is kept as long as there is room.
     pub(crate) async fn version(&self, id: &SnapshotId) -> Loaded {
         let state = &self.0;
-        if let Some(live) = state.versions.get(id) {
-            return Ok(Some(live));
-        }
-        let found = state.records.snapshot(id).await.map_err(Arc::new)?;
-        let Some(document) = found else {
-            return Ok(None);
-        };
-        let snapshot = document.into_snapshot();
-        let publication = Some(Publication {
-            application_uid: snapshot.application_uid.clone(),
-            published_at: 0,
-            replica: String::new(),
-            manifest: None,
-            version: true,
-        });
-        let live = Arc::new(Live::new(
-            id.as_str(),
-            Deployment {
+        let read = async {
+            let found = state
+                .records
+                .snapshot(id)
+                .await
+                .map_err(|error| Some(Arc::new(error)))?;
+            let snapshot = found.ok_or(None)?.into_snapshot();
+            let publication = Some(Publication {
+                application_uid: snapshot.application_uid.clone(),
+                published_at: 0,
+                replica: String::new(),
+                manifest: None,
+                version: true,
+            });
+            let deployment = Deployment {
                 snapshot,
                 publication,
-            },
-            state.delimiter,
-        ));
-        state.versions.insert(id.clone(), Arc::clone(&live));
-        Ok(Some(live))
+            };
+            Ok(Arc::new(Live::new(
+                id.as_str(),
+                deployment,
+                state.delimiter,
+            )))
+        };
+        // Once for all who wait for it; absence and failure are not kept.
+        match state.versions.get_or_insert_async(id, read).await {
+            Ok(live) => Ok(Some(live)),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
+        }
     }
 
     /// Forgets a name whose record was just changed here, before anybody is told that it was.
@@ -280,29 +308,32 @@ impl Deployments {
     }
 
     /// Reads a name's record, once for all who wait for it.
-    fn load(&self, name: &DeploymentName) -> Load {
+    fn load(&self, name: &DeploymentName) -> (Load, Instant) {
         let generation = self.0.generation.load(SeqCst);
         let mut loading = self
             .0
             .loading
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some((begun, load)) = loading.get(name)
-            && *begun == generation
+        if let Some((of, begun, load)) = loading.get(name)
+            && *of == generation
             && let Some(load) = load.upgrade()
             && load.peek().is_none()
         {
-            return load;
+            return (load, *begun);
         }
         let this = self.clone();
         let wanted = name.clone();
+        let begun = Instant::now();
         let load = async move { this.read(wanted, generation).await }
             .boxed()
             .shared();
         if let Some(weak) = load.downgrade() {
-            loading.insert(name.clone(), (generation, weak));
+            loading.insert(name.clone(), (generation, begun, weak));
         }
-        load
+        // It ends also when nobody waits for it any more.
+        self.0.tasks.spawn(load.clone());
+        (load, begun)
     }
 
     async fn read(self, name: DeploymentName, generation: u64) -> Loaded {
@@ -311,11 +342,8 @@ impl Deployments {
         let found = state.records.deployment(&name).await;
         {
             let mut loading = state.loading.lock().unwrap_or_else(PoisonError::into_inner);
-            loading.retain(|_, (_, load)| load.upgrade().is_some());
-            if loading
-                .get(&name)
-                .is_some_and(|(begun, _)| *begun == generation)
-            {
+            loading.retain(|_, (_, _, load)| load.upgrade().is_some());
+            if loading.get(&name).is_some_and(|(of, ..)| *of == generation) {
                 loading.remove(&name);
             }
         }
@@ -323,7 +351,8 @@ impl Deployments {
             Ok(Some(deployment)) => {
                 state.down.store(false, SeqCst);
                 let live = Arc::new(Live::new(name.as_str(), deployment, state.delimiter));
-                let outdated = Arc::new(AtomicBool::new(false));
+                let outdated = state.generation.load(SeqCst) != generation;
+                let outdated = Arc::new(AtomicBool::new(outdated));
                 let slot = Slot {
                     live: Arc::clone(&live),
                     epoch,
@@ -344,9 +373,28 @@ impl Deployments {
             Err(error) => {
                 if error.is_transient() {
                     self.went_down(&error);
+                } else {
+                    self.cannot_be_read(&name, &error);
                 }
                 Err(Arc::new(error))
             }
+        }
+    }
+
+    /// Tells of a record that is there and of no use, once a minute: requests for its name may be many.
+    fn cannot_be_read(&self, name: &DeploymentName, error: &StorageError) {
+        let mut told = self
+            .0
+            .unreadable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at: Instant| at.elapsed() > UNREADABLE_EVERY) {
+            *told = Some(Instant::now());
+            tracing::error!(
+                name = name.as_str(),
+                error = error as &dyn std::error::Error,
+                "A record cannot be read; what is known from before is served, if anything is"
+            );
         }
     }
 

@@ -1,11 +1,19 @@
 //! The answer for one asset of a deployment.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use favonius_contract::AssetRef;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use favonius_contract::{AssetRef, SnapshotId};
+use favonius_storage::{AssetBody, AssetKey};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts,
+};
 use http_body::Body;
+use quick_cache::sync::Cache;
 
 use super::{
     cache_policy,
@@ -79,7 +87,7 @@ pub(super) async fn answer(
                 insert(response.headers_mut(), header::CONTENT_RANGE, text);
                 part = selected;
             }
-            Selection::Unsatisfiable => return Ok(unsatisfiable(size, etag)),
+            Selection::Unsatisfiable => return Err(unsatisfiable(size, response.headers())),
         }
     }
     let headers = response.headers_mut();
@@ -93,17 +101,16 @@ pub(super) async fn answer(
         .headers_mut()
         .insert(header::CONTENT_LENGTH, (part.end - part.start).into());
     *response.body_mut() = match page {
-        _ if request.method == Method::HEAD => {
-            if page.is_none() && !edge.assets.contains(found.asset).await? {
-                return Err(found.pending(edge));
-            }
+        Some(_) if request.method == Method::HEAD => EdgeBody::empty(),
+        Some(page) => EdgeBody::from(cut(&page, &part)),
+        None if request.method == Method::HEAD => {
+            let at = edge.assets.locate(found.asset).await?;
+            found.check(edge, at).await?;
             EdgeBody::empty()
         }
-        Some(page) => EdgeBody::from(cut(&page, &part)),
         None => {
             let length = part.end - part.start;
-            let body = edge.assets.open(found.asset, Some(part)).await?;
-            EdgeBody::stream(body.ok_or_else(|| found.pending(edge))?.bytes, length)
+            EdgeBody::stream(found.open(edge, Some(part)).await?.bytes, length)
         }
     };
     Ok(response)
@@ -152,39 +159,39 @@ fn insert(headers: &mut HeaderMap, name: impl header::IntoHeaderName, text: Stri
     }
 }
 
-fn unsatisfiable(size: u64, etag: HeaderValue) -> Response<EdgeBody> {
-    let body = serde_json::json!({
-        "status": 416, "error": "range_not_satisfiable",
-        "message": format!("The file has {size} bytes, and the range is beyond them"),
-    });
-    let mut response = Response::new(EdgeBody::from(Bytes::from(body.to_string())));
-    *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-    let headers = response.headers_mut();
-    insert(headers, header::CONTENT_RANGE, format!("bytes */{size}"));
-    headers.insert(header::ETAG, etag);
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
+fn unsatisfiable(size: u64, described: &HeaderMap) -> Failure {
+    let mut failure = Failure::new(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        "range_not_satisfiable",
+        format!("The file has {size} bytes, and the range is beyond them"),
     );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    response
+    for name in [
+        header::ETAG,
+        header::VARY,
+        HeaderName::from_static("x-favonius-deployment"),
+    ] {
+        if let Some(value) = described.get(&name) {
+            failure = failure.header(name, value.clone());
+        }
+    }
+    match HeaderValue::try_from(format!("bytes */{size}")) {
+        Ok(range) => failure.header(header::CONTENT_RANGE, range),
+        Err(_) => failure,
+    }
 }
 
-fn cut(page: &Bytes, part: &std::ops::Range<u64>) -> Bytes {
+fn cut(page: &Bytes, part: &Range<u64>) -> Bytes {
     // The range was made for this very page, so both ends are inside of it.
     let at = |end: u64| usize::try_from(end).unwrap_or(usize::MAX).min(page.len());
     page.slice(at(part.start)..at(part.end))
 }
 
 /// Leaves the headers of an answer as they are and takes its body away, as HEAD wants it.
-pub(super) fn drop_body(response: &mut Response<EdgeBody>) {
+pub(crate) fn drop_body(response: &mut Response<EdgeBody>) {
     let length = response.body().size_hint().exact();
     *response.body_mut() = EdgeBody::empty();
-    if let Some(length) = length {
+    let said = response.headers().contains_key(header::CONTENT_LENGTH);
+    if let Some(length) = length.filter(|length| *length > 0 && !said) {
         response
             .headers_mut()
             .insert(header::CONTENT_LENGTH, length.into());
@@ -192,9 +199,43 @@ pub(super) fn drop_body(response: &mut Response<EdgeBody>) {
 }
 
 impl Found<'_> {
-    /// The snapshot lists the path, and the store has no bytes for it: files and snapshot are uploaded side by side.
-    pub(super) fn pending(&self, edge: &Shared) -> Failure {
-        warn_pending(edge, self.asset, self.live);
+    /// Opens the asset, or the given bytes of it, if the application may show it.
+    pub(super) async fn open(
+        &self,
+        edge: &Shared,
+        part: Option<Range<u64>>,
+    ) -> Result<AssetBody, Failure> {
+        let body = edge.assets.open(self.asset, part).await?;
+        self.check(edge, body.as_ref().map(|body| body.key)).await?;
+        body.ok_or_else(|| self.pending(edge))
+    }
+
+    /// Whether the asset is there, and the application's own: to know the hash of another's file is no right to it.
+    async fn check(&self, edge: &Shared, at: Option<AssetKey>) -> Result<(), Failure> {
+        let deployment = &self.live.deployment;
+        let made_here = deployment
+            .publication
+            .as_ref()
+            .is_some_and(|publication| publication.manifest == Some(self.asset));
+        let application = &deployment.snapshot.application_uid;
+        let is_own = match at {
+            None => false,
+            // Uploads of another worker have no owner on record.
+            Some(AssetKey::Legacy(_)) => true,
+            Some(AssetKey::Asset(_)) => made_here || edge.owns(application, self.asset).await,
+        };
+        if is_own {
+            Ok(())
+        } else {
+            Err(self.pending(edge))
+        }
+    }
+
+    /// The snapshot lists the path, and the application has not uploaded the bytes: files and snapshot are uploaded side
+    /// by side.
+    fn pending(&self, edge: &Shared) -> Failure {
+        edge.pending
+            .note(self.asset, &self.live.deployment.snapshot.snapshot_id);
         Failure::unavailable(
             "asset_pending",
             "The file belongs to this version and has not arrived on this edge yet: try again in a moment",
@@ -202,24 +243,39 @@ impl Found<'_> {
     }
 }
 
-/// One warning per minute, with how many requests met a missing asset since the last.
-fn warn_pending(edge: &Shared, asset: AssetRef, live: &Live) {
-    static LAST_MS: AtomicU64 = AtomicU64::new(0);
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Relaxed) + 1;
-    let now = edge.clock.now_ms();
-    let last = LAST_MS.load(Relaxed);
-    if now.saturating_sub(last) >= 60_000
-        && LAST_MS
-            .compare_exchange(last, now, Relaxed, Relaxed)
-            .is_ok()
-    {
-        COUNT.store(0, Relaxed);
+/// Counts requests for files that a deployment lists and the store lacks, and warns once a minute for each file.
+pub(crate) struct Pending {
+    count: AtomicU64,
+    told: Cache<AssetRef, Instant>,
+}
+
+impl Pending {
+    pub(crate) fn new() -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            told: Cache::new(1024),
+        }
+    }
+
+    /// How many requests there were.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Relaxed)
+    }
+
+    fn note(&self, asset: AssetRef, snapshot_id: &SnapshotId) {
+        self.count.fetch_add(1, Relaxed);
+        if self
+            .told
+            .get(&asset)
+            .is_some_and(|at| at.elapsed() < Duration::from_mins(1))
+        {
+            return;
+        }
+        self.told.insert(asset, Instant::now());
         tracing::warn!(
             asset = %asset,
-            snapshot_id = live.deployment.snapshot.snapshot_id.as_str(),
-            requests = count,
-            "A deployment lists an asset that the store lacks"
+            snapshot_id = snapshot_id.as_str(),
+            "A deployment lists a file that has not been uploaded, or that the store has lost"
         );
     }
 }

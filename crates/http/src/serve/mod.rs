@@ -14,7 +14,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 
-pub(crate) use self::pages::Pages;
+pub(crate) use self::{
+    asset::{Pending, drop_body},
+    pages::Pages,
+};
 use self::{
     names::Target,
     resolve::{Resolved, Wants},
@@ -33,13 +36,7 @@ pub(crate) async fn serve(
 ) -> Response<EdgeBody> {
     let mut response = match answer(edge, request).await {
         Ok(response) => response,
-        Err(failure) => {
-            let mut response = failure.into_response(id, resolve::accepts_html(&request.headers));
-            if request.method == Method::HEAD {
-                asset::drop_body(&mut response);
-            }
-            response
-        }
+        Err(failure) => failure.into_response(id, resolve::accepts_html(&request.headers)),
     };
     let headers = response.headers_mut();
     // Remotes are loaded from pages of other origins, and an error that a page cannot read is a riddle.
@@ -64,7 +61,7 @@ async fn answer(edge: &Arc<Shared>, request: &Parts) -> Result<Response<EdgeBody
                 "method_not_allowed",
                 "Deployments are read with GET and HEAD",
             )
-            .allow(METHODS));
+            .header(header::ALLOW, HeaderValue::from_static(METHODS)));
         }
     }
     let target = names::find(edge, request).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use favonius_contract::{Delimiter, DeploymentName, Hostname, RouteKey, SnapshotId};
+use favonius_contract::{DeploymentName, Hostname, RouteKey, SnapshotId};
 use http::{StatusCode, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
@@ -30,24 +30,30 @@ pub(super) struct Target {
 /// Finds the deployment.
 pub(super) async fn find(edge: &Arc<Shared>, request: &Parts) -> Result<Found, Failure> {
     let path = request.uri.path();
-    if let Some(rest) = path.strip_prefix(PATH_ROUTES) {
-        return by_route_key(edge, rest).await;
-    }
     let host = host(request)?;
-    let names = std::iter::once(DeploymentName::from(host.clone())).chain(label(edge, &host));
-    for name in names {
-        if let Some(live) = edge.deployments.get(&name).await? {
-            let path = if path.is_empty() { "/" } else { path };
-            return Ok(Found::Deployment(Target {
-                live,
-                path: path.to_owned(),
-                prefix: String::new(),
-            }));
-        }
+    if let Some(rest) = path.strip_prefix(PATH_ROUTES) {
+        return by_route_key(edge, &host, rest).await;
     }
-    Err(unknown(
-        "There is no deployment under this hostname on this edge",
-    ))
+    let live = by_host(edge, &host)
+        .await?
+        .ok_or_else(|| unknown("There is no deployment under this hostname on this edge"))?;
+    let path = if path.is_empty() { "/" } else { path };
+    Ok(Found::Deployment(Target {
+        live,
+        path: path.to_owned(),
+        prefix: String::new(),
+    }))
+}
+
+/// The record of the whole hostname, else that of its application label.
+async fn by_host(edge: &Arc<Shared>, host: &Hostname) -> Result<Option<Arc<Live>>, Failure> {
+    if let Some(live) = edge.deployments.get(&host.clone().into()).await? {
+        return Ok(Some(live));
+    }
+    match label(edge, host) {
+        Some(label) => Ok(edge.deployments.get(&label).await?),
+        None => Ok(None),
+    }
 }
 
 /// The host that a request is for: the authority of its target, else its Host header (RFC 9112, section 3.2).
@@ -80,22 +86,14 @@ fn host(request: &Parts) -> Result<Hostname, Failure> {
     })
 }
 
-/// The application label of a hostname: what stands before the delimiter and the edge host. Without a configured edge
-/// host it is what stands before the first delimiter, where that can be no part of a label.
+/// The application label of a hostname: what stands before the delimiter and the edge host, where that is configured.
 fn label(edge: &Shared, host: &Hostname) -> Option<DeploymentName> {
-    let delimiter = edge.options.delimiter;
-    let label = match (&edge.options.public_url, delimiter) {
-        (Some(own), _) => own.label_of(host, delimiter)?,
-        (None, Delimiter::Dot | Delimiter::Underscore) => {
-            host.as_str().split_once(delimiter.as_str())?.0
-        }
-        (None, Delimiter::Hyphen) => return None,
-    };
-    label.parse().ok()
+    let own = edge.options.public_url.as_ref()?;
+    own.label_of(host, edge.options.delimiter)?.parse().ok()
 }
 
 /// `{v|t|e}/<route key>/<path>`
-async fn by_route_key(edge: &Arc<Shared>, rest: &str) -> Result<Found, Failure> {
+async fn by_route_key(edge: &Arc<Shared>, host: &Hostname, rest: &str) -> Result<Found, Failure> {
     let wrong = || unknown("A path-addressed deployment is at /__zephyr/v1/{v|t|e}/<route key>/");
     let (kind, rest) = rest.split_once('/').ok_or_else(wrong)?;
     let (raw_key, path) = match rest.split_once('/') {
@@ -117,6 +115,13 @@ async fn by_route_key(edge: &Arc<Shared>, rest: &str) -> Result<Found, Failure> 
     };
     let live =
         live.ok_or_else(|| unknown("There is no deployment under this route key on this edge"))?;
+    // Pages of one application must not run on the origin of another.
+    let here = by_host(edge, host).await?;
+    if here.is_some_and(|here| here.deployment.owner() != live.deployment.owner()) {
+        return Err(unknown(
+            "The deployments of this hostname's own application only are here",
+        ));
+    }
     if path.is_empty() {
         return Ok(Found::AddSlash(format!("{prefix}/")));
     }

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use quick_cache::{Weighter, sync::Cache};
 
 use super::{asset::Found, html};
-use crate::{edge::Shared, failure::Failure};
+use crate::{deployments::cache, edge::Shared, failure::Failure};
 
 /// Largest page that is looked into, in bytes. Larger ones are served as they are.
 const LARGEST: u64 = 4 * 1024 * 1024;
@@ -51,7 +51,7 @@ pub(crate) struct Pages(Cache<Key, Page, BySize>);
 
 impl Pages {
     pub(crate) fn new(memory_bytes: u64) -> Self {
-        Self(Cache::with_weighter(EXPECTED, memory_bytes, BySize))
+        Self(cache(EXPECTED, memory_bytes, BySize))
     }
 
     /// The page with what the edge adds; `None` when it is served as it is.
@@ -96,11 +96,7 @@ impl Pages {
 }
 
 async fn read(edge: &Shared, found: &Found<'_>) -> Result<Bytes, Failure> {
-    let body = edge
-        .assets
-        .open(found.asset, None)
-        .await?
-        .ok_or_else(|| found.pending(edge))?;
+    let body = found.open(edge, None).await?;
     let room = usize::try_from(found.asset.size).unwrap_or_default();
     let whole = body
         .bytes

@@ -79,6 +79,8 @@ pub(super) struct Guard<S> {
     inner: S,
     limits: Limits,
     activity: Arc<Activity>,
+    /// What of the HTTP/2 preface has not come yet; `None` once something else came.
+    preface: Option<&'static [u8]>,
     /// How many requests had begun when the wait for the next began.
     seen: u64,
     waiting: Option<Waiting>,
@@ -102,6 +104,7 @@ impl<S> Guard<S> {
             inner,
             limits,
             activity,
+            preface: Some(HTTP2_PREFACE),
             seen: 0,
             waiting: Some(Waiting {
                 until: now + limits.head,
@@ -118,11 +121,24 @@ impl<S> Guard<S> {
         self.limits
     }
 
-    /// Something was read: the first bytes of a head begin its time.
-    fn received(&mut self, bytes: &[u8]) {
-        if self.seen == 0 && bytes.starts_with(HTTP2_PREFACE) {
+    /// Compares the first bytes of the connection, which may come one by one, with those of HTTP/2.
+    fn look_for_preface(&mut self, bytes: &[u8]) {
+        let Some(expected) = self.preface.filter(|rest| !rest.is_empty()) else {
+            return;
+        };
+        let n = expected.len().min(bytes.len());
+        self.preface = match (expected.split_at_checked(n), bytes.get(..n)) {
+            (Some((first, rest)), Some(read)) if first == read => Some(rest),
+            _ => None,
+        };
+        if self.preface.is_some_and(<[u8]>::is_empty) {
             self.activity.http2.store(true, SeqCst);
         }
+    }
+
+    /// Something was read: the first bytes of a head begin its time.
+    fn received(&mut self, bytes: &[u8]) {
+        self.look_for_preface(bytes);
         if self.activity.busy.load(SeqCst) > 0 || self.activity.is_http2() {
             return;
         }

@@ -2,16 +2,20 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
 use serde_json::json;
-use tokio::time::{Instant, Sleep};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, Sleep},
+};
 
 use crate::failure::Failure;
 
@@ -22,6 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// What is left of a body after a refusal is read up to this size, so that a client that only reads the answer after it
 /// has sent everything gets to see it.
 const DRAINED: u64 = 8 * 1024 * 1024;
+
+/// For how long it is read.
+const DRAIN_FOR: Duration = Duration::from_secs(3);
+/// Memory is taken in pieces of this size.
+const STEP: usize = 64 * 1024;
+/// How long a body waits for memory.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -50,6 +61,13 @@ pub(crate) struct Incoming<'a> {
     length: Option<u64>,
     taken: u64,
     ended: bool,
+    failed: bool,
+}
+
+/// A body that was read whole, and the memory that it counts for until it is dropped.
+pub(crate) struct Document {
+    pub(crate) json: Vec<u8>,
+    pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
 impl<'a> Incoming<'a> {
@@ -75,6 +93,7 @@ impl<'a> Incoming<'a> {
             length,
             taken: 0,
             ended: false,
+            failed: false,
         }
     }
 
@@ -103,21 +122,39 @@ impl<'a> Incoming<'a> {
         Ok(length)
     }
 
-    /// The whole body, which must be within the limit.
-    pub(crate) async fn whole(&mut self, limit: u64) -> Result<Vec<u8>, Failure> {
-        let length = self.length_within(limit)?;
-        let mut whole = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
+    /// The whole body, which must be within the limit. It takes room in `memory` (KiB) as it comes, so that a body that
+    /// drips in keeps nobody else waiting; bodies that wait for each other are given up.
+    pub(crate) async fn whole(
+        &mut self,
+        limit: u64,
+        memory: &Arc<Semaphore>,
+    ) -> Result<Document, Failure> {
+        let length = usize::try_from(self.length_within(limit)?).unwrap_or(usize::MAX);
+        let mut json = Vec::new();
+        let mut room: Option<OwnedSemaphorePermit> = None;
         while let Some(piece) = self.next().await.transpose()? {
             // The connection delivers no more than its length; this holds for bodies of embedders too.
-            if whole.len() + piece.len() > usize::try_from(length).unwrap_or(usize::MAX) {
+            let after = json.len() + piece.len();
+            if after > length {
                 return Err(Failure::bad_request(
                     "wrong_length",
                     "The body is longer than its Content-Length",
                 ));
             }
-            whole.extend_from_slice(&piece);
+            if after > json.capacity() {
+                let more = (after - json.capacity())
+                    .max(STEP)
+                    .min(length - json.capacity());
+                let taken = take(memory, more).await?;
+                match &mut room {
+                    Some(room) => room.merge(taken),
+                    None => room = Some(taken),
+                }
+                json.reserve_exact(json.capacity() + more - json.len());
+            }
+            json.extend_from_slice(&piece);
         }
-        Ok(whole.into())
+        Ok(Document { json, room })
     }
 
     /// Reads what is left, if it is not much.
@@ -128,13 +165,22 @@ impl<'a> Incoming<'a> {
         {
             return;
         }
-        while let Some(Ok(_)) = self.next().await {}
+        let rest = async { while let Some(Ok(_)) = self.next().await {} };
+        // Who sends more slowly than that reads the answer early, or not at all.
+        drop(tokio::time::timeout(DRAIN_FOR, rest).await);
+    }
+
+    /// Whether any of it was read.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.taken > 0
     }
 
     /// Whether it was read to its end: not when it was given up.
     pub(crate) fn is_read(&self) -> bool {
-        self.length
-            .map_or(self.ended, |length| length == self.taken)
+        !self.failed
+            && self
+                .length
+                .map_or(self.ended, |length| length == self.taken)
     }
 }
 
@@ -148,9 +194,24 @@ impl Stream for Incoming<'_> {
         let piece = ready!(self.bytes.poll_next_unpin(cx));
         match &piece {
             Some(Ok(piece)) => self.taken += piece.len() as u64,
-            Some(Err(_)) | None => self.ended = true,
+            Some(Err(_)) => (self.ended, self.failed) = (true, true),
+            None => self.ended = true,
         }
         Poll::Ready(piece)
+    }
+}
+
+/// Takes room for so many bytes.
+async fn take(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Failure> {
+    let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+    let taken = Arc::clone(memory).acquire_many_owned(kib);
+    match tokio::time::timeout(ROOM_WITHIN, taken).await {
+        Ok(Ok(taken)) => Ok(taken),
+        // The semaphore is never closed, so this is the time being over.
+        Ok(Err(_)) | Err(_) => Err(Failure::unavailable(
+            "busy",
+            "This edge reads as many large documents as it can: try again in a moment",
+        )),
     }
 }
 
@@ -253,7 +314,9 @@ mod tests {
         ];
         for (name, every, size, pieces, complete) in cases {
             let mut body = dripping(every, size, pieces);
-            let result = body.whole(u64::MAX).await;
+            let result = body
+                .whole(u64::MAX, &Arc::new(Semaphore::new(1 << 20)))
+                .await;
             assert_eq!(result.is_ok(), complete, "case `{name}`");
             assert_eq!(body.is_read(), complete, "case `{name}`");
         }
@@ -272,7 +335,11 @@ mod tests {
     #[tokio::test]
     async fn limits_hold_before_anything_is_read() {
         let mut body = dripping(Duration::ZERO, 10, 10);
-        let failure = body.whole(99).await.unwrap_err();
+        let failure = body
+            .whole(99, &Arc::new(Semaphore::new(64)))
+            .await
+            .err()
+            .unwrap();
         assert_eq!(failure.status, StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(body.taken, 0);
     }

@@ -1,5 +1,7 @@
 //! The `zephyr-manifest.json` of a name: environment variables differ from name to name, the build does not.
 
+use std::collections::HashMap;
+
 use bytes::{Bytes, BytesMut};
 use favonius_contract::{AssetRef, MANIFEST_FILE, PublishTarget, Snapshot};
 use futures::TryStreamExt;
@@ -17,6 +19,8 @@ pub(super) struct Manifests<'a> {
     snapshot: &'a Snapshot,
     /// The build's own manifest, once it was read.
     own: Option<Map<String, Value>>,
+    /// What was stored so far: many names may have the same.
+    stored: HashMap<String, AssetRef>,
 }
 
 impl<'a> Manifests<'a> {
@@ -25,6 +29,7 @@ impl<'a> Manifests<'a> {
             edge,
             snapshot,
             own: None,
+            stored: HashMap::new(),
         }
     }
 
@@ -46,8 +51,17 @@ impl<'a> Manifests<'a> {
                 all.extend(variables.clone());
             }
         }
-        let bytes = Bytes::from(Value::Object(manifest).to_string());
-        Ok(Some(self.edge.assets.put_own(bytes, MANIFEST_FILE).await?))
+        let json = Value::Object(manifest).to_string();
+        if let Some(asset) = self.stored.get(&json) {
+            return Ok(Some(*asset));
+        }
+        let asset = self
+            .edge
+            .assets
+            .put_own(Bytes::from(json.clone()), MANIFEST_FILE)
+            .await?;
+        self.stored.insert(json, asset);
+        Ok(Some(asset))
     }
 
     async fn own(&mut self) -> Result<Map<String, Value>, Failure> {

@@ -7,7 +7,7 @@ mod manifest;
 mod publish;
 mod snapshot;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use favonius_auth::WriteToken;
@@ -16,6 +16,9 @@ use serde_json::Value;
 
 pub(crate) use self::incoming::Incoming;
 use crate::{body::EdgeBody, edge::Shared, failure::Failure};
+
+/// How long the stores may take for a snapshot or a publish, all in all.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// The parameters of a request's query, decoded.
 pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
@@ -111,6 +114,17 @@ fn authenticate(edge: &Shared, headers: &HeaderMap) -> Result<WriteToken, Failur
     Ok(edge
         .verifier
         .verify(token.trim(), edge.clock.now_ms() / 1000)?)
+}
+
+/// Gives up before the client does: it waits 30 s, and part of them went with the body.
+async fn in_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    match tokio::time::timeout(ANSWER_WITHIN, work).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::unavailable(
+            "storage_unavailable",
+            "The store behind this edge did not answer in time: try again in a moment",
+        )),
+    }
 }
 
 /// A JSON answer.

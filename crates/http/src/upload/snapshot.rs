@@ -1,5 +1,7 @@
 //! One build: `POST /upload?type=snapshot`.
 
+use std::sync::Arc;
+
 use favonius_contract::{
     DeploymentName, EdgeHost, Hostname, Snapshot, SnapshotDocument, SnapshotKind,
 };
@@ -7,8 +9,9 @@ use favonius_storage::{Change, CommitError, Order, Publish, Rejection};
 use http::{HeaderMap, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Incoming, Query, answer, authenticate};
+use super::{Incoming, Query, answer, authenticate, in_time, incoming::Document};
 use crate::{body::EdgeBody, edge::Shared, failure::Failure, upload::publish};
 
 /// What a path segment may hold as it is (RFC 3986, section 3.3: unreserved characters).
@@ -18,7 +21,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 /// Bodies beyond this are parsed away from the threads that serve.
-const LARGE: u64 = 256 * 1024;
+const LARGE: usize = 256 * 1024;
 
 /// Stores a snapshot, and gives its version a hostname of its own.
 pub(super) async fn store(
@@ -28,18 +31,23 @@ pub(super) async fn store(
     body: &mut Incoming<'_>,
 ) -> Result<Response<EdgeBody>, Failure> {
     let token = authenticate(edge, headers)?;
-    let document = parse(edge, body).await?;
+    let (document, _room) = parse(edge, body).await?;
     token.may_write(&document.snapshot().application_uid)?;
-    let url = record(edge, &document).await?;
+    let document = Arc::new(document);
     let snapshot = document.snapshot();
     let skip = query
         .get("skip_assets")
         .is_some_and(|value| !matches!(value, "false" | "0"));
-    let lacking = if skip {
-        Vec::new()
-    } else {
-        lacking(edge, snapshot).await?
-    };
+    let (url, lacking) = in_time(async {
+        let url = record(edge, &document).await?;
+        let lacking = if skip {
+            Vec::new()
+        } else {
+            lacking(edge, snapshot).await?
+        };
+        Ok((url, lacking))
+    })
+    .await?;
     let message = match snapshot.kind {
         SnapshotKind::ClientRendered => "stored",
         SnapshotKind::ServerRendered => {
@@ -57,29 +65,38 @@ pub(super) async fn store(
     ))
 }
 
-async fn parse(edge: &Shared, body: &mut Incoming<'_>) -> Result<SnapshotDocument, Failure> {
+/// Reads the document, away from the threads that serve when it is large. The memory that it takes is held until the
+/// second value is dropped.
+async fn parse(
+    edge: &Shared,
+    body: &mut Incoming<'_>,
+) -> Result<(SnapshotDocument, Option<OwnedSemaphorePermit>), Failure> {
     let limit = edge.options.snapshot_max_bytes;
-    let _room = edge.room_for_document(body.length_within(limit)?).await;
-    let json = body.whole(limit).await?;
-    let parse = move || SnapshotDocument::parse(json);
-    Ok(if body.length()? > LARGE {
+    let Document { json, room } = body.whole(limit, &edge.document_memory).await?;
+    let is_large = json.len() > LARGE;
+    let parse = move || (SnapshotDocument::parse(json), room);
+    let (document, room) = if is_large {
         edge.off_thread(parse).await?
     } else {
         parse()
-    }?)
+    };
+    Ok((document?, room))
 }
 
 /// Stores the snapshot and publishes its version in one commit; gives the version's URL.
-async fn record(edge: &Shared, document: &SnapshotDocument) -> Result<String, Failure> {
+async fn record(edge: &Shared, document: &Arc<SnapshotDocument>) -> Result<String, Failure> {
     let snapshot = document.snapshot();
     let id = &snapshot.snapshot_id;
     let (hosts, host_edge) = version_hostnames(edge, snapshot);
-    let mut stored = Some(Change::SnapshotStored(document.clone()));
+    let mut is_known = false;
     let mut hosts = hosts.into_iter();
     let mut host = hosts.next();
     // One more round for each name that is taken, and one for a snapshot that came for another edge before.
     loop {
-        let mut changes: Vec<Change> = stored.clone().into_iter().collect();
+        let mut changes = Vec::with_capacity(2);
+        if !is_known {
+            changes.push(Change::SnapshotStored(SnapshotDocument::clone(document)));
+        }
         let name = host.clone().map(DeploymentName::from);
         changes.extend(
             name.clone()
@@ -96,12 +113,14 @@ async fn record(edge: &Shared, document: &SnapshotDocument) -> Result<String, Fa
                 };
                 return Ok(url);
             }
-            Err(CommitError::Rejected(Rejection::SnapshotExists(_))) if stored.is_some() => {
+            Err(CommitError::Rejected(Rejection::SnapshotExists(_))) if !is_known => {
                 let known = edge.records.snapshot(id).await?;
-                if !known.is_some_and(|known| known.same_build(document)) {
+                let document = Arc::clone(document);
+                let same = move || known.is_some_and(|known| known.same_build(&document));
+                if !edge.off_thread(same).await? {
                     return Err(Rejection::SnapshotExists(id.clone()).into());
                 }
-                stored = None;
+                is_known = true;
             }
             Err(CommitError::Rejected(
                 rejection @ (Rejection::NameTaken { .. } | Rejection::NameOwned { .. }),
@@ -169,7 +188,7 @@ fn path_url(edge: &Shared, snapshot: &Snapshot) -> Result<String, Failure> {
 
 /// The assets that the store lacks, for clients that ask before they upload.
 async fn lacking(edge: &Shared, snapshot: &Snapshot) -> Result<Vec<Value>, Failure> {
-    let missing = publish::missing_paths(edge, snapshot, usize::MAX).await?;
+    let missing = publish::missing_paths(edge, snapshot).await?;
     Ok(missing
         .into_iter()
         .map(|(path, asset)| json!({"path": path, "hash": asset.hash, "size": asset.size}))

@@ -108,6 +108,38 @@ async fn an_asset_that_the_store_lost_is_asked_for_again() {
     );
 }
 
+#[tokio::test]
+async fn all_that_a_store_lost_is_asked_for_again_at_once() {
+    let edge = TestEdge::new();
+    let contents: Vec<(String, String)> = (0..150)
+        .map(|n| (format!("{n}.js"), format!("content {n}")))
+        .collect();
+    let files: Vec<(&str, &[u8])> = contents
+        .iter()
+        .map(|(path, content)| (path.as_str(), content.as_bytes()))
+        .collect();
+    edge.deploy("u-1", &files, &[], |_| {}).await;
+    for (path, content) in &files {
+        let key = format!("{}.{}", AssetHash::of(content, path), content.len());
+        edge.objects.delete(&Path::from(key)).await.unwrap();
+    }
+    let later = TestEdge {
+        edge: favonius_edge(&edge),
+        ..edge
+    };
+    let answer = later.publish(APP, &format!("u-1.{APP}"), &["a.test"]).await;
+    assert_eq!(
+        answer.json()["missing"].as_array().unwrap().len(),
+        100,
+        "names a hundred"
+    );
+    let list = format!("/__get_application_hash_list__?application_uid={APP}");
+    assert_eq!(
+        later.get("x.test", &list).await.json(),
+        json!({"hashes": []})
+    );
+}
+
 /// Another worker on the same back ends, which remembers nothing.
 fn favonius_edge(of: &TestEdge) -> favonius_http::Edge {
     use std::sync::Arc;

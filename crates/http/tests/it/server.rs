@@ -93,7 +93,15 @@ async fn read_answer(stream: &mut TcpStream) -> String {
 #[tokio::test]
 async fn connections_that_do_nothing_are_closed() {
     let edge = TestEdge::new();
-    let server = start(&edge, options());
+    // So long that only the time for heads can be what ends them.
+    let idle_timeout = Duration::from_mins(10);
+    let server = start(
+        &edge,
+        ServerOptions {
+            idle_timeout,
+            ..options()
+        },
+    );
     let cases = [
         ("nothing", ""),
         ("half a head", "GET / HTTP/1.1\r\nHost: a.test\r\n"),

@@ -574,3 +574,71 @@ async fn server_rendered_builds_show_their_client_part() {
     assert_eq!(edge.get(version, "/").await.text(), "client");
     assert_eq!(edge.get(version, "/server/index.js").await.status, 404);
 }
+
+#[tokio::test]
+async fn to_know_the_hash_of_another_s_file_is_no_right_to_it() {
+    let edge = TestEdge::new();
+    edge.deploy("u-1", &[("server/keys.js", b"private")], &[], |_| {})
+        .await;
+    let hash = AssetHash::of(b"private", "server/keys.js");
+    let mut value = snapshot(crate::support::OTHER, "evil-1", &[]);
+    for size in 0..20 {
+        value["assets"][format!("{size}.js")] = json!({"hash": hash, "size": size});
+    }
+    assert_eq!(edge.upload_snapshot(&value).await.status, 200);
+    let version = "evil-1-blog-web-acme-edge.test";
+    for method in ["GET", "HEAD"] {
+        let answer = edge.ask(method, version, "/7.js", &[]).await;
+        assert_eq!(answer.status, 503, "{method}: {answer:?}");
+    }
+    let id = format!("evil-1.{}", crate::support::OTHER);
+    let refused = edge.publish(crate::support::OTHER, &id, &["e.test"]);
+    assert_eq!(
+        refused.await.json()["missing"].as_array().unwrap().len(),
+        20
+    );
+}
+
+#[tokio::test]
+async fn pages_of_one_application_do_not_run_on_another_s_origin() {
+    let (edge, version) = site().await;
+    edge.upload_snapshot(&snapshot(crate::support::OTHER, "evil-1", &[]))
+        .await;
+    let path = format!("/__zephyr/v1/v/evil-1.{}/", crate::support::OTHER);
+    assert_eq!(edge.get("www.test", &path).await.error(), "unknown_host");
+    let own = format!("/__zephyr/v1/v/u-1.{APP}/docs");
+    for host in ["www.test", version.as_str(), "nobody.test"] {
+        assert_eq!(edge.get(host, &own).await.text(), "docs", "{host}");
+    }
+    let twice = Request::get(&own)
+        .header("host", "a.test")
+        .header("host", "b.test");
+    assert_eq!(
+        edge.send(twice.body(Full::<Bytes>::default()).unwrap())
+            .await
+            .status,
+        400
+    );
+}
+
+#[tokio::test]
+async fn no_answer_to_head_has_a_body() {
+    let (edge, _) = site().await;
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/startupz",
+        "/__favonius/x",
+        "/__get_application_hash_list__",
+        "/docs",
+        "/x",
+    ] {
+        assert!(
+            edge.ask("HEAD", "www.test", path, &[])
+                .await
+                .body
+                .is_empty(),
+            "{path}"
+        );
+    }
+}
