@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use favonius_config::{LogLevel, Settings};
-use favonius_telemetry::{Level, TelemetrySettings};
+use favonius_config::{Batch, LogLevel, Sampler, Settings, SignalExport};
+use favonius_telemetry::{Endpoint, InvalidEndpoint, Level, TelemetrySettings};
 
-/// How the log is written.
-pub fn settings(settings: &Settings) -> TelemetrySettings {
+/// How the log is written, and what is exported where.
+pub fn settings(settings: &Settings) -> Result<TelemetrySettings, InvalidEndpoint> {
     let level = match settings.server.log_level {
         LogLevel::Trace => Level::Trace,
         LogLevel::Debug => Level::Debug,
@@ -15,10 +15,55 @@ pub fn settings(settings: &Settings) -> TelemetrySettings {
         LogLevel::Error => Level::Error,
         LogLevel::Fatal => Level::Fatal,
     };
-    let telemetry = TelemetrySettings::new(&settings.telemetry.service_name).level(level);
-    match &settings.replication.name {
-        Some(name) => telemetry.replica(name),
-        None => telemetry,
+    let from = &settings.telemetry;
+    let mut telemetry = TelemetrySettings::new(&from.service_name).level(level);
+    if let Some(name) = &settings.replication.name {
+        telemetry = telemetry.replica(name);
+    }
+    for (key, value) in &from.resource_attributes {
+        telemetry = telemetry.attribute(key, value);
+    }
+    if let Some(traces) = &from.traces {
+        let (sampler, batch) = (sampler(from.sampler), batch(from.span_batch));
+        telemetry = telemetry.traces(endpoint(traces)?, sampler, batch);
+    }
+    if let Some(metrics) = &from.metrics {
+        telemetry = telemetry.metrics(endpoint(metrics)?, from.metric_interval);
+    }
+    if let Some(logs) = &from.logs {
+        telemetry = telemetry.logs(endpoint(logs)?, batch(from.log_batch));
+    }
+    Ok(telemetry)
+}
+
+fn endpoint(export: &SignalExport) -> Result<Endpoint, InvalidEndpoint> {
+    let endpoint = Endpoint::new(export.endpoint.url().as_str());
+    export
+        .headers
+        .iter()
+        .fold(endpoint, |endpoint, (name, value)| {
+            endpoint?.header(name, value.expose())
+        })
+}
+
+fn batch(batch: Batch) -> favonius_telemetry::Batch {
+    favonius_telemetry::Batch {
+        schedule_delay: batch.schedule_delay,
+        export_timeout: batch.export_timeout,
+        max_queue_size: batch.max_queue_size,
+        max_export_batch_size: batch.max_export_batch_size,
+    }
+}
+
+fn sampler(sampler: Sampler) -> favonius_telemetry::Sampler {
+    use favonius_telemetry::Sampler as To;
+    match sampler {
+        Sampler::AlwaysOn => To::AlwaysOn,
+        Sampler::AlwaysOff => To::AlwaysOff,
+        Sampler::Ratio(share) => To::Ratio(share),
+        Sampler::ParentOrAlwaysOn => To::ParentOrAlwaysOn,
+        Sampler::ParentOrAlwaysOff => To::ParentOrAlwaysOff,
+        Sampler::ParentOrRatio(share) => To::ParentOrRatio(share),
     }
 }
 
@@ -30,11 +75,6 @@ pub fn started(settings: &Settings, address: SocketAddr) {
             settings.replication.name.is_some(),
             "ZE_WORKER_REPLICA_NAME",
             "it does not replicate",
-        ),
-        (
-            settings.telemetry.is_exporting(),
-            "OTEL_*",
-            "it exports no telemetry",
         ),
         (
             settings.server.metrics.port.is_some(),
@@ -52,7 +92,7 @@ pub fn started(settings: &Settings, address: SocketAddr) {
     }
     tracing::info!(
         server.port = address.port(),
-        otel.enabled = false,
+        otel.enabled = settings.telemetry.is_exporting(),
         "Worker listening"
     );
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use favonius_config::{Environment, Loaded, Settings};
-use favonius_telemetry::{Telemetry, fatal};
+use favonius_telemetry::{Telemetry, TelemetryGuard, fatal};
 use favonius_worker::{Worker, log};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,10 +16,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let telemetry = match Telemetry::init(&log::settings(&loaded.settings)) {
+    let telemetry = match telemetry(&loaded.settings) {
         Ok(telemetry) => telemetry,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{error:#}");
             return ExitCode::FAILURE;
         }
     };
@@ -33,6 +33,10 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+fn telemetry(settings: &Settings) -> anyhow::Result<TelemetryGuard> {
+    Ok(Telemetry::init(&log::settings(settings)?)?)
 }
 
 fn run(loaded: &Loaded) -> anyhow::Result<()> {

@@ -121,6 +121,35 @@ impl Admission {
     }
 }
 
+/// The spans that are exported: ours, down to the operations of back ends.
+pub(crate) struct ExportedSpans(pub(crate) LevelHandle);
+
+impl ExportedSpans {
+    fn admits(metadata: &Metadata<'_>) -> bool {
+        metadata.is_span()
+            && *metadata.level() <= EXPORTED_SPANS
+            && !is_talkative(metadata.target())
+    }
+}
+
+impl<S> Filter<S> for ExportedSpans {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        Self::admits(metadata)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if Self::admits(metadata) {
+            Interest::sometimes()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(hint(self.0.get(), true))
+    }
+}
+
 fn is_talkative(target: &str) -> bool {
     let crate_name = target.split_once("::").map_or(target, |(name, _)| name);
     TALKATIVE.binary_search(&crate_name).is_ok()
@@ -142,17 +171,31 @@ impl<S> Filter<S> for Admission {
         }
     }
 
-    /// Of events. A span is only of use to us if a layer that gives it ids enables it too.
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(match self.level.get() {
-            Level::Trace => LevelFilter::TRACE,
-            Level::Debug => LevelFilter::DEBUG,
-            Level::Info => LevelFilter::INFO,
-            Level::Warn => LevelFilter::WARN,
-            Level::Error | Level::Fatal => LevelFilter::ERROR,
-        })
+        Some(hint(self.level.get(), self.traces))
     }
 }
+
+/// The least serious that any of our layers wants. Each of them gives the same hint: of layers that were put together
+/// with `and_then`, `tracing-subscriber` 0.3 asks one alone.
+fn hint(level: Level, traces: bool) -> LevelFilter {
+    let events = match level {
+        Level::Trace => LevelFilter::TRACE,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Info => LevelFilter::INFO,
+        Level::Warn => LevelFilter::WARN,
+        Level::Error | Level::Fatal => LevelFilter::ERROR,
+    };
+    let spans = if traces {
+        EXPORTED_SPANS
+    } else {
+        LevelFilter::OFF
+    };
+    events.max(spans)
+}
+
+/// Operations of back ends are at this level.
+const EXPORTED_SPANS: LevelFilter = LevelFilter::DEBUG;
 
 #[cfg(test)]
 mod tests {

@@ -1,67 +1,18 @@
 //! Telemetry of a whole process.
 
-use std::{fmt, io, sync::Arc};
+use std::{io, sync::Arc};
 
+use tracing::Subscriber;
 use tracing_log::LogTracer;
-use tracing_subscriber::{Registry, layer::SubscriberExt as _};
+use tracing_subscriber::{Layer, Registry, layer::SubscriberExt as _, registry::LookupSpan};
 
 use crate::{
-    Level, TelemetryGuard, TraceLookup,
+    LevelHandle, Signal, TelemetryGuard, TelemetrySettings,
+    filter::Admission,
+    metrics::Metrics,
+    otlp::{self, Exporter, LogExport, Losses, MetricExport, Queue, SpanExport, Work},
     stdout::{self, Output},
 };
-
-/// What telemetry has to know.
-#[derive(Clone)]
-pub struct TelemetrySettings {
-    pub(crate) service: String,
-    pub(crate) replica: String,
-    pub(crate) level: Level,
-    pub(crate) traces: Option<Arc<dyn TraceLookup>>,
-}
-
-impl TelemetrySettings {
-    /// For a service of this name, in the replica `primary`, at level `info`.
-    pub fn new(service: impl Into<String>) -> Self {
-        Self {
-            service: service.into(),
-            replica: "primary".into(),
-            level: Level::Info,
-            traces: None,
-        }
-    }
-
-    /// Names the replica.
-    #[must_use]
-    pub fn replica(mut self, name: impl Into<String>) -> Self {
-        self.replica = name.into();
-        self
-    }
-
-    /// Sets the least serious level that is logged.
-    #[must_use]
-    pub fn level(mut self, level: Level) -> Self {
-        self.level = level;
-        self
-    }
-
-    /// Writes `trace_id` and `span_id` into lines, as this finds them.
-    #[must_use]
-    pub fn traces(mut self, lookup: impl TraceLookup) -> Self {
-        self.traces = Some(Arc::new(lookup));
-        self
-    }
-}
-
-impl fmt::Debug for TelemetrySettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TelemetrySettings")
-            .field("service", &self.service)
-            .field("replica", &self.replica)
-            .field("level", &self.level)
-            .field("traces", &self.traces.is_some())
-            .finish()
-    }
-}
 
 /// Why telemetry cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +23,12 @@ pub enum TelemetryError {
         "logging is set up already: set it up once, or add the layer to the subscriber there is"
     )]
     AlreadySet,
-    /// There is no thread for writing.
-    #[error("cannot start the thread that writes log lines")]
+    /// There is no thread for writing or sending.
+    #[error("cannot start the threads that write and send telemetry")]
     Thread(#[source] io::Error),
+    /// TLS does not work here: most likely this machine knows no certificate authorities.
+    #[error("cannot make TLS connections to the collector")]
+    Client(#[source] reqwest::Error),
 }
 
 /// Telemetry of a whole process.
@@ -82,9 +36,10 @@ pub enum TelemetryError {
 pub struct Telemetry;
 
 impl Telemetry {
-    /// Sends all events of the process, records of the `log` crate among them, to standard output.
+    /// Sends all events of the process, records of the `log` crate among them, to standard output, and exports what the
+    /// settings say.
     ///
-    /// Keep what it returns until the end of the process.
+    /// Keep what it returns until the end of the process. It needs no runtime, and may be called before there is one.
     pub fn init(settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryError> {
         Self::init_to(settings, Output::stdout())
     }
@@ -97,7 +52,7 @@ impl Telemetry {
         if tracing::dispatcher::has_been_set() {
             return Err(TelemetryError::AlreadySet);
         }
-        let (layer, guard) = stdout::layer::<Registry>(settings, output)?;
+        let (layer, guard) = Self::layer::<Registry>(settings, output)?;
         LogTracer::init().map_err(|_| TelemetryError::AlreadySet)?;
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::set_global_default(subscriber)
@@ -105,4 +60,79 @@ impl Telemetry {
         guard.level().hear_log();
         Ok(guard)
     }
+
+    /// A layer that does all that, for a subscriber that has others.
+    ///
+    /// The level concerns this layer alone. Records of the `log` crate reach it if the program bridges them.
+    pub fn layer<S>(
+        settings: &TelemetrySettings,
+        output: Output,
+    ) -> Result<(impl Layer<S> + Send + Sync + use<S>, TelemetryGuard), TelemetryError>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+    {
+        let level = LevelHandle::new(settings.level);
+        let clock = output.shared_clock();
+        let (lines, line_queue) = stdout::lines::<S>(settings, output, &level)?;
+        let mut layer: Box<dyn Layer<S> + Send + Sync> = Box::new(lines);
+        let losses = Arc::new(Losses::default());
+        let resource = otlp::resource(settings);
+        let mut work = Work::default();
+        if let Some(traces) = &settings.traces {
+            let queue = queue(&traces.batch, Signal::Traces, &losses);
+            let spans = otlp::span_layer(
+                Arc::clone(&queue),
+                traces.sampler,
+                resource.clone(),
+                level.clone(),
+            );
+            layer = Box::new(layer.and_then(spans));
+            work.traces = Some(SpanExport {
+                queue,
+                endpoint: traces.endpoint.clone(),
+                batch: traces.batch,
+                resource: resource.clone(),
+            });
+        }
+        if let Some((endpoint, batch)) = &settings.logs {
+            let queue = queue(batch, Signal::Logs, &losses);
+            let admission = Admission::new(level.clone(), settings.names_traces());
+            let records = otlp::log_layer(Arc::clone(&queue), admission, clock);
+            layer = Box::new(layer.and_then(records));
+            work.logs = Some(LogExport {
+                queue,
+                endpoint: endpoint.clone(),
+                batch: *batch,
+                resource: resource.clone(),
+            });
+        }
+        let mut measuring = None;
+        if settings.prometheus || settings.metrics.is_some() {
+            let metrics = Metrics::start(resource, &losses);
+            work.metrics = settings
+                .metrics
+                .as_ref()
+                .map(|(endpoint, interval)| MetricExport {
+                    reader: metrics.reader.clone(),
+                    endpoint: endpoint.clone(),
+                    interval: *interval,
+                    losses: Arc::clone(&losses),
+                });
+            measuring = Some(metrics);
+        }
+        let exporter = Exporter::start(work, losses)?;
+        let guard = TelemetryGuard::new(level, line_queue)
+            .exporting(exporter)
+            .measuring(measuring);
+        Ok((layer, guard))
+    }
+}
+
+fn queue<T>(batch: &otlp::Batch, signal: Signal, losses: &Arc<Losses>) -> Arc<Queue<T>> {
+    Arc::new(Queue::new(
+        batch.max_queue_size,
+        batch.max_export_batch_size,
+        signal,
+        Arc::clone(losses),
+    ))
 }

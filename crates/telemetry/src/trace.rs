@@ -1,30 +1,43 @@
 //! Which trace a line belongs to.
 
-use tracing_subscriber::registry::Extensions;
+use opentelemetry::trace::TraceContextExt as _;
+use tracing::{Event, Subscriber, dispatcher::WeakDispatch};
+use tracing_opentelemetry::get_otel_context;
+use tracing_subscriber::{layer::Context, registry::LookupSpan};
 
 /// The ids of a trace and of a span in it (W3C Trace Context).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TraceIds {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceIds {
     /// Written with 32 hexadecimal digits.
-    pub trace_id: u128,
+    pub(crate) trace_id: u128,
     /// Written with 16 hexadecimal digits.
-    pub span_id: u64,
+    pub(crate) span_id: u64,
+    pub(crate) flags: u8,
 }
 
-/// Finds the ids that another layer has given to a span.
-///
-/// It is asked for the span that an event is in, then for that span's parents, until one has ids. It is called while
-/// the span's extensions are locked, so it must not log.
-pub trait TraceLookup: Send + Sync + 'static {
-    /// The ids among what layers keep with a span.
-    fn ids(&self, span: &Extensions<'_>) -> Option<TraceIds>;
-}
-
-impl<F> TraceLookup for F
-where
-    F: Fn(&Extensions<'_>) -> Option<TraceIds> + Send + Sync + 'static,
-{
-    fn ids(&self, span: &Extensions<'_>) -> Option<TraceIds> {
-        self(span)
+impl TraceIds {
+    /// The ids of the span that the event is in, or of the nearest one around it that has any.
+    ///
+    /// It starts the span, if that has not been done: its parent must have been set before.
+    pub(crate) fn of_event<S>(
+        event: &Event<'_>,
+        ctx: &Context<'_, S>,
+        dispatch: &WeakDispatch,
+    ) -> Option<Self>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        let mut scope = ctx.event_scope(event)?;
+        let dispatch = dispatch.upgrade()?;
+        scope.find_map(|span| {
+            let context = get_otel_context(&span.id(), &dispatch)?;
+            let span = context.span();
+            let ids = span.span_context();
+            ids.is_valid().then(|| Self {
+                trace_id: u128::from_be_bytes(ids.trace_id().to_bytes()),
+                span_id: u64::from_be_bytes(ids.span_id().to_bytes()),
+                flags: ids.trace_flags().to_u8(),
+            })
+        })
     }
 }

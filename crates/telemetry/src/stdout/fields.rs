@@ -120,7 +120,7 @@ impl Fields {
 }
 
 /// The name of a field; one that is a keyword of Rust is written `r#type`.
-fn name(field: &Field) -> &'static str {
+pub(crate) fn name(field: &Field) -> &'static str {
     let name = field.name();
     name.strip_prefix("r#").unwrap_or(name)
 }
@@ -160,12 +160,46 @@ impl Visit for Fields {
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        let start = value.get(..MAX_VALUE + 1).unwrap_or(value);
-        self.text(field, Capped::of(&String::from_utf8_lossy(start)));
+        self.text(field, Capped::bytes(value));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        let mut text = Capped::default();
+        self.text(field, Capped::error(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.text(field, Capped::debug(value));
+    }
+}
+
+/// Text up to [`MAX_VALUE`]: whoever writes more is stopped, so that a huge value costs no more than a large one.
+#[derive(Default)]
+pub(crate) struct Capped {
+    text: String,
+    cut: bool,
+}
+
+impl Capped {
+    pub(crate) fn of(value: &impl fmt::Display) -> Self {
+        let mut text = Self::default();
+        text.add(format_args!("{value}"));
+        text
+    }
+
+    pub(crate) fn debug(value: &dyn fmt::Debug) -> Self {
+        let mut text = Self::default();
+        text.add(format_args!("{value:?}"));
+        text
+    }
+
+    pub(crate) fn bytes(value: &[u8]) -> Self {
+        let start = value.get(..MAX_VALUE + 1).unwrap_or(value);
+        Self::of(&String::from_utf8_lossy(start))
+    }
+
+    /// An error with its causes.
+    pub(crate) fn error(value: &(dyn Error + 'static)) -> Self {
+        let mut text = Self::default();
         let mut next = Some(value);
         for depth in 0..MAX_CAUSES {
             let Some(error) = next else { break };
@@ -173,27 +207,6 @@ impl Visit for Fields {
             text.add(format_args!("{colon}{error}"));
             next = error.source();
         }
-        self.text(field, text);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let mut text = Capped::default();
-        text.add(format_args!("{value:?}"));
-        self.text(field, text);
-    }
-}
-
-/// Text up to [`MAX_VALUE`]: whoever writes more is stopped, so that a huge value costs no more than a large one.
-#[derive(Default)]
-struct Capped {
-    text: String,
-    cut: bool,
-}
-
-impl Capped {
-    fn of(value: &impl fmt::Display) -> Self {
-        let mut text = Self::default();
-        text.add(format_args!("{value}"));
         text
     }
 
@@ -202,7 +215,7 @@ impl Capped {
         self.write_fmt(value).ok();
     }
 
-    fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         if self.cut {
             self.text.push_str(CUT);
         }

@@ -1,6 +1,6 @@
 //! Puts lines together.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use time::{UtcDateTime, format_description::StaticFormatDescription, macros::format_description};
 
@@ -9,7 +9,7 @@ use super::{
     fields::{Fields, Value},
     human, json,
 };
-use crate::{Level, TelemetrySettings, TraceIds};
+use crate::{Level, TelemetrySettings, trace::TraceIds};
 
 /// RFC 3339 in UTC with milliseconds.
 const TIMESTAMP: StaticFormatDescription =
@@ -18,13 +18,13 @@ const TIMESTAMP: StaticFormatDescription =
 /// Puts lines together for one service.
 pub(crate) struct Renderer {
     format: Format,
-    clock: Box<Clock>,
+    clock: Arc<Clock>,
     /// The members that are the same in every line, as they stand there.
     service: Vec<u8>,
 }
 
 impl Renderer {
-    pub(crate) fn new(settings: &TelemetrySettings, format: Format, clock: Box<Clock>) -> Self {
+    pub(crate) fn new(settings: &TelemetrySettings, format: Format, clock: Arc<Clock>) -> Self {
         let mut service = Vec::new();
         json::field(&mut service, "service", &Value::Text(&settings.service));
         json::field(&mut service, "replica", &Value::Text(&settings.replica));
@@ -63,7 +63,10 @@ impl Renderer {
             }
         }
         line.extend_from_slice(&fields);
-        if let Some(TraceIds { trace_id, span_id }) = ids {
+        if let Some(TraceIds {
+            trace_id, span_id, ..
+        }) = ids
+        {
             self.id(&mut line, "trace_id", format_args!("{trace_id:032x}"));
             self.id(&mut line, "span_id", format_args!("{span_id:016x}"));
         }

@@ -1,6 +1,6 @@
 //! Log lines on standard output.
 
-mod fields;
+pub(crate) mod fields;
 mod human;
 mod json;
 mod line;
@@ -12,21 +12,21 @@ mod tests;
 use std::{
     fmt,
     io::{self, IsTerminal as _, Write},
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{Arc, OnceLock},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use tracing::{Event, Subscriber};
+pub(crate) use queue::Queue;
+use tracing::{Dispatch, Event, Subscriber, dispatcher::WeakDispatch};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use crate::{
-    Level, LevelHandle, TelemetryError, TelemetrySettings, TraceLookup,
+    Level, LevelHandle, TelemetryError, TelemetryGuard, TelemetrySettings,
     filter::Admission,
-    stdout::{fields::Fields, line::Renderer, queue::Queue},
+    stdout::{fields::Fields, line::Renderer},
+    trace::TraceIds,
 };
 
-/// How long the end of a process waits for its last lines.
-const LAST_LINES: Duration = Duration::from_secs(2);
 /// How many bytes of lines may wait, unless told otherwise.
 const QUEUE_BYTES: usize = 4 << 20;
 
@@ -45,7 +45,7 @@ pub enum Format {
 /// Where lines go.
 pub struct Output {
     writer: Box<dyn Write + Send>,
-    clock: Box<Clock>,
+    clock: Arc<Clock>,
     format: Format,
     queue_bytes: usize,
 }
@@ -69,7 +69,7 @@ impl Output {
     pub fn to(writer: impl Write + Send + 'static) -> Self {
         Self {
             writer: Box::new(writer),
-            clock: Box::new(system_ms),
+            clock: Arc::new(system_ms),
             format: Format::Json,
             queue_bytes: QUEUE_BYTES,
         }
@@ -85,8 +85,12 @@ impl Output {
     /// Takes the time from somewhere else: milliseconds since 1970.
     #[must_use]
     pub fn clock(mut self, now_ms: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        self.clock = Box::new(now_ms);
+        self.clock = Arc::new(now_ms);
         self
+    }
+
+    pub(crate) fn shared_clock(&self) -> Arc<Clock> {
+        Arc::clone(&self.clock)
     }
 
     /// Sets how many bytes of lines may wait for the writer. What does not fit is dropped.
@@ -129,73 +133,57 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let level = LevelHandle::new(settings.level);
+    let (layer, queue) = lines(settings, output, &level)?;
+    Ok((layer, TelemetryGuard::new(level, queue)))
+}
+
+/// The layer, and what it writes to.
+pub(crate) fn lines<S>(
+    settings: &TelemetrySettings,
+    output: Output,
+    level: &LevelHandle,
+) -> Result<(impl Layer<S> + Send + Sync + use<S>, Queue), TelemetryError>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
     let renderer = Arc::new(Renderer::new(settings, output.format, output.clock));
     let queue = Queue::start(output.writer, Arc::clone(&renderer), output.queue_bytes)
         .map_err(TelemetryError::Thread)?;
-    let admission = Admission::new(level.clone(), settings.traces.is_some());
+    let names_traces = settings.names_traces();
     let lines = Lines {
         renderer,
         queue: queue.clone(),
-        traces: settings.traces.clone(),
+        names_traces,
+        dispatch: OnceLock::new(),
     };
-    Ok((
-        lines.with_filter(admission),
-        TelemetryGuard { level, queue },
-    ))
+    let admission = Admission::new(level.clone(), names_traces);
+    Ok((lines.with_filter(admission), queue))
 }
 
 /// Turns events into lines.
 struct Lines {
     renderer: Arc<Renderer>,
     queue: Queue,
-    traces: Option<Arc<dyn TraceLookup>>,
+    names_traces: bool,
+    /// What the layer belongs to.
+    dispatch: OnceLock<WeakDispatch>,
 }
 
 impl<S> Layer<S> for Lines
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        self.dispatch.get_or_init(|| dispatch.downgrade());
+    }
+
     /// Takes no lock while it calls code of others (`Debug`, `Display`), which may log in its turn.
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
         let fields = Fields::of(event, self.renderer.format());
-        let ids = self.traces.as_deref().and_then(|lookup| {
-            ctx.event_scope(event)?
-                .find_map(|span| lookup.ids(&span.extensions()))
-        });
+        let dispatch = self.dispatch.get().filter(|_| self.names_traces);
+        let ids = dispatch.and_then(|dispatch| TraceIds::of_event(event, &ctx, dispatch));
         let level = Level::of(event.metadata());
         let line = self.renderer.line(level, fields, ids);
         self.queue.push(level, &line);
-    }
-}
-
-/// Keeps telemetry running. Its end is the end of logging: it waits up to two seconds for the last lines, and what is
-/// logged afterwards is lost.
-#[must_use = "logging ends when this is dropped"]
-#[derive(Debug)]
-pub struct TelemetryGuard {
-    level: LevelHandle,
-    queue: Queue,
-}
-
-impl TelemetryGuard {
-    /// Reads and changes the level while the process runs.
-    pub fn level(&self) -> &LevelHandle {
-        &self.level
-    }
-
-    /// How many lines were lost since the start, because the output was too slow or failed.
-    pub fn lost_lines(&self) -> u64 {
-        self.queue.lost()
-    }
-
-    /// Waits until all lines so far are written, but no longer than this; says whether they are. Blocks its thread.
-    pub fn flush(&self, longest: Duration) -> bool {
-        self.queue.flush(longest)
-    }
-}
-
-impl Drop for TelemetryGuard {
-    fn drop(&mut self) {
-        self.queue.close(LAST_LINES);
     }
 }

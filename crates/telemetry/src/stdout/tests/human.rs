@@ -1,7 +1,7 @@
 use tracing::{error, info, warn};
 
 use super::*;
-use crate::{Level, TraceIds, fatal};
+use crate::{Level, fatal};
 
 const PLAIN: Format = Format::Human { colour: false };
 const COLOUR: Format = Format::Human { colour: true };
@@ -67,15 +67,15 @@ fn colours() {
 
 #[test]
 fn traces() {
-    let ids = TraceIds {
-        trace_id: 0xabc,
-        span_id: 1,
-    };
-    let settings =
-        settings().traces(move |_: &tracing_subscriber::registry::Extensions<'_>| Some(ids));
-    let line = logged(&settings, PLAIN, || {
+    let sink = Sink::default();
+    let output = Output::to(sink.clone()).format(PLAIN).clock(|| NOW);
+    let (ours, guard) = layer(&settings().trace_ids(), output).unwrap();
+    let subscriber = tracing_subscriber::registry().with(tracer()).with(ours);
+    tracing::subscriber::with_default(subscriber, || {
         tracing::info_span!("s").in_scope(|| info!("x"));
     });
-    let expected = " INFO x trace_id=00000000000000000000000000000abc span_id=0000000000000001";
+    assert!(guard.flush(Duration::from_secs(10)));
+    let line = sink.text();
+    let expected = " INFO x trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=0000000000000001";
     assert_eq!(line, format!("2026-11-21T07:46:24.930Z {expected}\n"));
 }

@@ -7,11 +7,17 @@ mod queue;
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use tracing_subscriber::{Registry, layer::SubscriberExt as _};
+use opentelemetry::trace::{SpanId, TraceId, TracerProvider as _};
+use opentelemetry_sdk::trace::{IdGenerator, SdkTracerProvider};
+use tracing::Subscriber;
+use tracing_subscriber::{Layer, Registry, layer::SubscriberExt as _, registry::LookupSpan};
 
 use super::{Format, Output, layer};
 use crate::{TelemetryGuard, TelemetrySettings};
@@ -66,4 +72,28 @@ fn logged(settings: &TelemetrySettings, format: Format, log: impl FnOnce()) -> S
         assert!(guard.flush(Duration::from_secs(10)));
     });
     sink.text()
+}
+
+/// Gives spans the ids 1, 2, 3 as they are first asked for, in one trace.
+fn tracer<S>() -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+{
+    let provider = SdkTracerProvider::builder()
+        .with_id_generator(Counting::default())
+        .build();
+    tracing_opentelemetry::layer().with_tracer(provider.tracer("test"))
+}
+
+#[derive(Debug, Default)]
+struct Counting(AtomicU64);
+
+impl IdGenerator for Counting {
+    fn new_trace_id(&self) -> TraceId {
+        TraceId::from(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736)
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        SpanId::from(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
 }

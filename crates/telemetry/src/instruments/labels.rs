@@ -1,0 +1,219 @@
+//! What metrics are told apart by. Each label has few values, whatever comes in.
+
+use http::{Method, StatusCode};
+
+/// Makes an enum, each value of which has a fixed name in metrics.
+macro_rules! label {
+    ($(#[$about:meta])* $name:ident { $($(#[$of:meta])* $value:ident = $text:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$of])* $value,)+
+        }
+
+        impl $name {
+            /// All values.
+            pub const ALL: &'static [Self] = &[$(Self::$value,)+];
+
+            /// The name in metrics.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$value => $text,)+
+                }
+            }
+        }
+    };
+}
+
+label! {
+    /// Which part of the edge answers a request (`http.route`): never the path itself.
+    Route {
+        /// Takes in files.
+        Upload = "/upload",
+        /// Takes in a deployment.
+        Publish = "/publish",
+        /// Says which files are known.
+        HashList = "/__get_application_hash_list__",
+        /// Whether the process runs.
+        Healthz = "/healthz",
+        /// Whether it can serve.
+        Readyz = "/readyz",
+        /// Whether it has started.
+        Startupz = "/startupz",
+        /// The metrics themselves.
+        Metrics = "/metrics",
+        /// Below `/__favonius/`, where no application's files are served.
+        Reserved = "/__favonius/*",
+        /// A deployment, by hostname or route key.
+        Deployment = "/*",
+    }
+}
+
+label! {
+    /// What stores things.
+    Backend {
+        /// Redis.
+        Redis = "redis",
+        /// A bucket.
+        S3 = "s3",
+        /// A directory and a database on this machine.
+        Embedded = "embedded",
+    }
+}
+
+label! {
+    /// What a store is asked to do.
+    Operation {
+        /// Reads what a name points to.
+        Deployment = "deployment",
+        /// Reads a snapshot.
+        Snapshot = "snapshot",
+        /// Asks which files are known.
+        KnownAssets = "known_assets",
+        /// Lists versions.
+        Versions = "versions",
+        /// Lists names.
+        Names = "names",
+        /// Reads what a name pointed to.
+        History = "history",
+        /// Writes records, all or none.
+        Commit = "commit",
+        /// Sees whether the store answers.
+        Check = "check",
+        /// Reads an object.
+        Get = "get",
+        /// Asks for an object's size.
+        Head = "head",
+        /// Writes an object.
+        Put = "put",
+        /// Writes a part of an object.
+        PutPart = "put_part",
+        /// Copies an object.
+        Copy = "copy",
+        /// Removes objects.
+        Delete = "delete",
+        /// Lists objects.
+        List = "list",
+    }
+}
+
+label! {
+    /// What came of an operation on a store.
+    Outcome {
+        /// It did what it was asked.
+        Ok = "ok",
+        /// There is no such thing, which is an answer as well.
+        Absent = "absent",
+        /// Something else was there first.
+        Conflict = "conflict",
+        /// The store does not answer, or not in time.
+        Unavailable = "unavailable",
+        /// We may not.
+        Denied = "denied",
+        /// What is stored is not what it should be.
+        Corrupt = "corrupt",
+        /// There is no room.
+        Full = "full",
+        /// Anything else.
+        Internal = "internal",
+    }
+}
+
+label! {
+    /// What the cache had.
+    Lookup {
+        /// What was asked for.
+        Hit = "hit",
+        /// Nothing.
+        Miss = "miss",
+    }
+}
+
+label! {
+    /// What came of an upload or a publish.
+    Intake {
+        /// It is stored.
+        Stored = "stored",
+        /// It was there already.
+        Known = "known",
+        /// It is not as it should be.
+        Rejected = "rejected",
+        /// The stores failed.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// A value that is read when somebody asks for it.
+    Reading {
+        /// Connections to S3 that carry a request.
+        S3SocketsUsed = "favonius.s3.sockets.used",
+        /// Requests that wait for a connection to S3.
+        S3SocketsWaiting = "favonius.s3.sockets.waiting",
+        /// Most connections to S3.
+        S3SocketsLimit = "favonius.s3.sockets.limit",
+        /// What the cache holds.
+        CacheUsed = "favonius.cache.used",
+        /// What the cache may hold.
+        CacheLimit = "favonius.cache.limit",
+        /// Files that are published but cannot be read yet.
+        AssetsPending = "favonius.assets.pending",
+    }
+}
+
+impl Reading {
+    /// The unit (UCUM) and what it is.
+    pub(super) fn about(self) -> (&'static str, &'static str) {
+        match self {
+            Self::S3SocketsUsed => ("{socket}", "Connections to S3 that carry a request."),
+            Self::S3SocketsWaiting => ("{request}", "Requests that wait for a connection to S3."),
+            Self::S3SocketsLimit => ("{socket}", "Most connections to S3 at a time."),
+            Self::CacheUsed => ("By", "What the asset cache holds."),
+            Self::CacheLimit => ("By", "What the asset cache may hold."),
+            Self::AssetsPending => ("{asset}", "Assets that are published but not readable yet."),
+        }
+    }
+}
+
+/// The methods that the conventions for HTTP know, else `_OTHER`.
+pub(super) fn method(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE",
+    ];
+    let name = method.as_str();
+    KNOWN
+        .into_iter()
+        .find(|known| *known == name)
+        .unwrap_or("_OTHER")
+}
+
+/// The status, or the first of its class where nobody has given it a meaning.
+pub(super) fn status(status: StatusCode) -> i64 {
+    let code = status.as_u16();
+    i64::from(if status.canonical_reason().is_some() {
+        code
+    } else {
+        code / 100 * 100
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_and_statuses_are_few() {
+        let cases = [
+            (Method::GET, "GET"),
+            (Method::PATCH, "PATCH"),
+            (Method::from_bytes(b"get").unwrap(), "_OTHER"),
+            (Method::from_bytes(b"PROPFIND").unwrap(), "_OTHER"),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(method(&given), expected);
+        }
+        for (given, expected) in [(200, 200), (404, 404), (299, 200), (999, 900)] {
+            assert_eq!(status(StatusCode::from_u16(given).unwrap()), expected);
+        }
+    }
+}

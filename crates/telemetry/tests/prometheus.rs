@@ -1,0 +1,194 @@
+//! What Prometheus reads.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write as _},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use favonius_telemetry::{
+    Instruments, MetricsFormat, Prometheus, Telemetry, TelemetryGuard, TelemetrySettings,
+    instruments::{Backend, Intake, Lookup, Operation, Outcome, Reading, Route},
+    stdout::Output,
+};
+use http::{Method, StatusCode};
+use tracing_subscriber::Registry;
+
+fn start() -> (TelemetryGuard, Instruments, Prometheus) {
+    let settings = TelemetrySettings::new("edge").prometheus();
+    let (_, guard) = Telemetry::layer::<Registry>(&settings, Output::to(io::sink())).unwrap();
+    let instruments = guard.instruments();
+    let prometheus = guard.prometheus().unwrap();
+    (guard, instruments, prometheus)
+}
+
+/// Measures everything once.
+fn measure(instruments: &Instruments) {
+    let took = Duration::from_millis(3);
+    instruments.request(&Method::GET, Route::Deployment, StatusCode::OK, took);
+    instruments.storage(Backend::Redis, Operation::Commit, Outcome::Ok, took);
+    instruments.readiness_check(Backend::S3, Outcome::Unavailable, took);
+    instruments.cache_lookup(Lookup::Hit);
+    instruments.upload(Intake::Stored, 1000);
+    instruments.publish(Intake::Rejected);
+    instruments.served_stale();
+    for reading in Reading::ALL {
+        instruments.watch(*reading, || 7);
+    }
+}
+
+fn series(text: &str) -> BTreeSet<String> {
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples
+        .map(|line| line.rsplit_once(' ').unwrap().0.to_owned())
+        .collect()
+}
+
+#[test]
+fn text_format() {
+    let (_guard, instruments, prometheus) = start();
+    measure(&instruments);
+    let text = prometheus.text(MetricsFormat::Text, true);
+    let request = r#"http_request_method="GET",http_response_status_code="200",http_route="/*""#;
+    let storage = r#"backend="redis",operation="commit",outcome="ok""#;
+    let expected = [
+        "# TYPE favonius_up gauge".to_owned(),
+        "favonius_up 1".into(),
+        "favonius_ready 1".into(),
+        format!(
+            r#"favonius_build_info{{version="{}"}} 1"#,
+            env!("CARGO_PKG_VERSION")
+        ),
+        "# TYPE http_server_request_duration_seconds histogram".into(),
+        format!(r#"http_server_request_duration_seconds_bucket{{{request},le="0.005"}} 1"#),
+        format!(r#"http_server_request_duration_seconds_bucket{{{request},le="10"}} 1"#),
+        format!(r#"http_server_request_duration_seconds_bucket{{{request},le="+Inf"}} 1"#),
+        format!("http_server_request_duration_seconds_sum{{{request}}} 0.003"),
+        format!("http_server_request_duration_seconds_count{{{request}}} 1"),
+        format!(r#"favonius_storage_operation_duration_seconds_bucket{{{storage},le="0.0025"}} 0"#),
+        "# HELP favonius_cache_lookups_total Assets that were looked up in the cache.".into(),
+        "# TYPE favonius_cache_lookups_total counter".into(),
+        r#"favonius_cache_lookups_total{outcome="hit"} 1"#.into(),
+        r#"favonius_uploads_total{outcome="stored"} 1"#.into(),
+        "favonius_upload_size_bytes_total 1000".into(),
+        r#"favonius_publishes_total{outcome="rejected"} 1"#.into(),
+        "favonius_served_stale_total 1".into(),
+        "favonius_s3_sockets_waiting 7".into(),
+        "favonius_cache_used_bytes 7".into(),
+        "favonius_assets_pending 7".into(),
+        r#"favonius_telemetry_dropped_total{signal="logs"} 0"#.into(),
+    ];
+    for line in expected {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    let not_ready = prometheus.text(MetricsFormat::Text, false);
+    assert!(not_ready.contains("\nfavonius_ready 0\n"));
+}
+
+#[test]
+fn open_metrics() {
+    let (_guard, instruments, prometheus) = start();
+    measure(&instruments);
+    let text = prometheus.text(MetricsFormat::OpenMetrics, true);
+    let expected = [
+        "# TYPE favonius_cache_lookups counter",
+        r#"favonius_cache_lookups_total{outcome="hit"} 1"#,
+        "# UNIT http_server_request_duration_seconds seconds",
+        "# UNIT favonius_upload_size_bytes bytes",
+    ];
+    for line in expected {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    assert!(text.contains(r#"le="10.0"}"#), "{text}");
+    assert!(text.ends_with("\n# EOF\n"));
+}
+
+#[test]
+fn values_add_up_and_are_read_when_asked_for() {
+    static PENDING: AtomicU64 = AtomicU64::new(3);
+    let (_guard, instruments, prometheus) = start();
+    instruments.watch(Reading::AssetsPending, || PENDING.load(Ordering::Relaxed));
+    for expected in 1..4 {
+        instruments.served_stale();
+        PENDING.store(expected * 10, Ordering::Relaxed);
+        let text = prometheus.text(MetricsFormat::Text, true);
+        let stale = format!("\nfavonius_served_stale_total {expected}\n");
+        assert!(text.contains(&stale), "{text}");
+        let pending = format!("\nfavonius_assets_pending {expected}0\n");
+        assert!(text.contains(&pending), "{text}");
+    }
+}
+
+#[test]
+fn ten_thousand_kinds_of_requests_do_not_add_a_series() {
+    let (_guard, instruments, prometheus) = start();
+    let request = |method: &str, status| {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let status = StatusCode::from_u16(status).unwrap();
+        instruments.request(&method, Route::Deployment, status, Duration::ZERO);
+    };
+    request("INVENTED", 200);
+    let before = series(&prometheus.text(MetricsFormat::Text, true));
+    for n in 0..10_000 {
+        request(&format!("INVENTED{n}"), 210 + n % 16);
+    }
+    let after = series(&prometheus.text(MetricsFormat::Text, true));
+    let added: Vec<_> = after.difference(&before).collect();
+    // 226 has a meaning of its own; all others of them count as 200.
+    assert_eq!(added, Vec::<&String>::new());
+}
+
+#[test]
+fn every_label_at_once_is_not_too_much() {
+    let (_guard, instruments, prometheus) = start();
+    let backends = Backend::ALL.iter();
+    for (backend, operation) in backends.flat_map(|b| Operation::ALL.iter().map(move |o| (b, o))) {
+        for outcome in Outcome::ALL {
+            instruments.storage(*backend, *operation, *outcome, Duration::ZERO);
+        }
+    }
+    let text = prometheus.text(MetricsFormat::Text, true);
+    assert!(
+        !text.contains("overflow"),
+        "the limit of the SDK is reached"
+    );
+    let sums = text
+        .lines()
+        .filter(|line| line.starts_with("favonius_storage_operation_duration_seconds_sum"));
+    let expected = Backend::ALL.len() * Operation::ALL.len() * Outcome::ALL.len();
+    assert_eq!(sums.count(), expected);
+}
+
+#[test]
+fn nothing_is_measured_where_nothing_reads_it() {
+    let settings = TelemetrySettings::new("edge");
+    let (_, guard) = Telemetry::layer::<Registry>(&settings, Output::to(io::sink())).unwrap();
+    assert!(guard.prometheus().is_none());
+    assert!(!guard.instruments().is_enabled());
+    measure(&guard.instruments());
+}
+
+/// The linter of Prometheus.
+#[test]
+#[ignore = "needs promtool, of Debian's package prometheus"]
+fn promtool_has_no_complaint() {
+    let (_guard, instruments, prometheus) = start();
+    measure(&instruments);
+    let text = prometheus.text(MetricsFormat::Text, true);
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = promtool.stdin.take().unwrap();
+    stdin.write_all(text.as_bytes()).unwrap();
+    drop(stdin);
+    let said = promtool.wait_with_output().unwrap();
+    let complaint = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.status.success(), "{complaint}\n{text}");
+    assert_eq!(complaint, "");
+}
