@@ -1,6 +1,8 @@
 //! Memory while many clients upload large files at once.
 
-use std::sync::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +13,25 @@ use crate::support::{APP, Figures, S3Sink, Site, Worker, distinct_bytes, show};
 /// What holds whatever the clients do: 256 MiB for the bodies of uploads, as much again for what is on its way to S3, and
 /// the process itself.
 const MOST: u64 = 1 << 30;
+
+/// Asks on a thread of its own: this one has its hands full with the uploads.
+fn ask_whether_it_lives(worker: &Worker, done: &Arc<AtomicBool>) -> JoinHandle<Figures> {
+    let (address, done) = (worker.address(), Arc::clone(done));
+    std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (client, mut figures) = (Client::new(address), Figures::default());
+            while !done.load(SeqCst) {
+                let asked = Instant::now();
+                let _alive = client.get("/healthz").send().await.expect_status(200);
+                figures.add(asked.elapsed());
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            figures
+        })
+    })
+}
 
 /// Uploads a file of this size by each of so many clients, all at once.
 async fn upload_at_once(clients: usize, mebibytes: usize) {
@@ -26,7 +47,8 @@ async fn upload_at_once(clients: usize, mebibytes: usize) {
         .collect();
     let before = worker.rss_bytes();
     worker.reset_peak_rss();
-    let alive = Mutex::<Figures>::default();
+    let done = Arc::new(AtomicBool::new(false));
+    let alive = ask_whether_it_lives(&worker, &done);
     let begun = Instant::now();
     let uploads = paths.iter().zip(&hashes).map(async |(path, hash)| {
         let client = Client::new(worker.address());
@@ -36,23 +58,10 @@ async fn upload_at_once(clients: usize, mebibytes: usize) {
         let reply = request.timeout(Duration::from_mins(3)).send().await;
         (reply, begun.elapsed())
     });
-    let uploads = async {
-        let replies = futures::future::join_all(uploads).await;
-        (replies, begun.elapsed())
-    };
-    let others = async {
-        let client = worker.client();
-        loop {
-            let asked = Instant::now();
-            let _alive = client.get("/healthz").send().await.expect_status(200);
-            alive.lock().unwrap().add(asked.elapsed());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let (replies, took) = tokio::select! {
-        uploaded = uploads => uploaded,
-        () = others => unreachable!("it asks for ever"),
-    };
+    let replies = futures::future::join_all(uploads).await;
+    let took = begun.elapsed();
+    done.store(true, SeqCst);
+    let alive = alive.join().unwrap();
     let refused = replies
         .iter()
         .filter(|(reply, _)| reply.status != 200)
@@ -78,7 +87,7 @@ async fn upload_at_once(clients: usize, mebibytes: usize) {
             before >> 20,
             peak >> 20,
             worker.rss_bytes() >> 20,
-            alive.lock().unwrap(),
+            alive,
         ),
     );
     assert!(peak < MOST, "{} MiB", peak >> 20);
