@@ -35,6 +35,7 @@ mod metrics;
 mod otlp;
 mod prometheus;
 mod propagation;
+mod request;
 mod settings;
 pub mod stdout;
 mod trace;
@@ -48,6 +49,7 @@ pub use level::{Level, UnknownLevel};
 pub use otlp::{Batch, Endpoint, InvalidEndpoint, Sampler, Signal};
 pub use prometheus::{MetricsFormat, Prometheus};
 pub use propagation::{continue_trace, pass_on_trace};
+pub use request::{record_answer, request_span};
 pub use settings::TelemetrySettings;
 
 /// For the expansion of [`fatal!`] alone.

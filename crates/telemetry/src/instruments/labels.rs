@@ -176,7 +176,7 @@ impl Reading {
 }
 
 /// The methods that the conventions for HTTP know, else `_OTHER`.
-pub(super) fn method(method: &Method) -> &'static str {
+pub(crate) fn method(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE",
     ];

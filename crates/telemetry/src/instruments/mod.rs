@@ -16,6 +16,7 @@ use opentelemetry::{
     metrics::{Counter, Histogram, Meter},
 };
 
+pub(crate) use labels::method as method_label;
 pub use labels::{Backend, Intake, Lookup, Operation, Outcome, Reading, Route};
 use process::Taken;
 
@@ -116,7 +117,7 @@ impl Instruments {
     pub fn request(&self, method: &Method, route: Route, status: StatusCode, took: Duration) {
         if let Some(inner) = &self.0 {
             let labels = [
-                KeyValue::new("http.request.method", labels::method(method)),
+                KeyValue::new("http.request.method", method_label(method)),
                 KeyValue::new("http.response.status_code", labels::status(status)),
                 KeyValue::new("http.route", route.as_str()),
             ];

@@ -19,7 +19,7 @@ use favonius_telemetry::{
     Batch, Endpoint, Sampler, Signal, Telemetry, TelemetryGuard, TelemetrySettings, continue_trace,
     fatal,
     instruments::{Reading, Route},
-    pass_on_trace,
+    pass_on_trace, record_answer, request_span,
     stdout::Output,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -31,7 +31,7 @@ use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value::Value},
     logs::v1::LogRecord,
     metrics::v1::{metric::Data, number_data_point::Value as Number},
-    trace::v1::{Span, span::SpanKind},
+    trace::v1::{Span, span::SpanKind, status::StatusCode as StatusCodeOf},
 };
 use tracing_subscriber::{Registry, layer::SubscriberExt as _};
 
@@ -141,18 +141,12 @@ fn a_request_with_its_spans_and_lines() {
         .logs(to("/l"), Batch::default());
     let mut passed_on = HeaderMap::new();
     let lines = run(&settings, |_| {
-        let request = tracing::info_span!(
-            "request",
-            otel.name = "GET /*",
-            otel.kind = "server",
-            http.response.status_code = tracing::field::Empty
-        );
-        continue_trace(&request, &traceparent("01"));
+        let request = request_span(&Method::GET, Route::Deployment, &traceparent("01"));
         request.in_scope(|| {
             let storage = tracing::debug_span!("redis", otel.kind = "client");
             pass_on_trace(&storage, &mut passed_on);
             storage.in_scope(|| tracing::warn!(n = 7, big = u64::MAX, "within"));
-            request.record("http.response.status_code", 200_i64);
+            record_answer(&request, StatusCode::OK);
         });
         tracing::info_span!(target: "hyper", "of a library").in_scope(|| {});
         tracing::trace_span!("too small").in_scope(|| {});
@@ -171,7 +165,12 @@ fn a_request_with_its_spans_and_lines() {
     assert_eq!(hex(&request.trace_id), TRACE);
     assert_eq!(hex(&request.parent_span_id), PARENT);
     let found = attributes(&request.attributes);
-    assert_eq!(found["http.response.status_code"], "200");
+    let expected = [
+        ("http.request.method", "GET".to_owned()),
+        ("http.response.status_code", "200".into()),
+        ("http.route", "/*".into()),
+    ];
+    assert_eq!(found, BTreeMap::from(expected));
     assert_eq!(
         (storage.name.as_str(), storage.kind()),
         ("redis", SpanKind::Client)
@@ -240,6 +239,51 @@ fn variables_of_the_process_do_not_count() {
         .status()
         .unwrap();
     assert!(status.success());
+}
+
+#[test]
+fn spans_of_requests() {
+    let collector = Collector::start(Manner::Takes);
+    let to = endpoint(&collector.url("/t"));
+    let settings = settings().traces(to, Sampler::AlwaysOn, Batch::default());
+    let cases = [
+        (
+            "GET",
+            Route::Healthz,
+            404,
+            "GET /healthz",
+            StatusCodeOf::Unset,
+        ),
+        (
+            "POST",
+            Route::Upload,
+            503,
+            "POST /upload",
+            StatusCodeOf::Error,
+        ),
+        (
+            "BREW",
+            Route::Deployment,
+            405,
+            "HTTP /*",
+            StatusCodeOf::Unset,
+        ),
+    ];
+    run(&settings, |_| {
+        for (method, route, status, _, _) in cases {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let span = request_span(&method, route, &HeaderMap::new());
+            record_answer(&span, StatusCode::from_u16(status).unwrap());
+        }
+    });
+    let spans = spans(&collector, "/t");
+    assert_eq!(spans.len(), cases.len());
+    for (span, (.., name, expected)) in spans.iter().zip(cases) {
+        assert_eq!(span.name, name);
+        assert_eq!(span.status.as_ref().unwrap().code(), expected, "{name}");
+        let error = attributes(&span.attributes).remove("error.type");
+        assert_eq!(error.is_some(), expected == StatusCodeOf::Error, "{name}");
+    }
 }
 
 #[test]
