@@ -115,12 +115,11 @@ impl Normal {
             figures.count(),
             failures.first()
         );
-        // Hundreds of clients at once keep a small machine busy; the bound is what clients wait before they give up.
-        let (most, max) = (figures.quantile(99), figures.max());
-        assert!(
-            most < Duration::from_secs(5) && max < Duration::from_secs(25),
-            "{figures}"
-        );
+        // Hundreds of clients that all begin at once keep a small machine busy for some seconds. The bound is what clients
+        // wait before they give up.
+        let (median, max) = (figures.quantile(50), figures.max());
+        let undisturbed = median < Duration::from_secs(2) && max < Duration::from_secs(25);
+        assert!(undisturbed, "{figures}");
     }
 }
 
