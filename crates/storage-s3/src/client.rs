@@ -201,11 +201,20 @@ struct Limited {
 #[async_trait]
 impl HttpService for Limited {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let permit = self.sockets.acquire().await?;
+        let spare = is_listing(&request).then(|| self.sockets.spare()).flatten();
+        let permit = match spare {
+            Some(permit) => permit,
+            None => self.sockets.acquire().await?,
+        };
         let response = HttpService::call(&self.connections, request).await?;
         let response = refusal::sort(response).await?;
         Ok(response.map(|body| HttpResponseBody::new(self.sockets.hold(body, permit))))
     }
+}
+
+fn is_listing(request: &HttpRequest) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    query.split('&').any(|pair| pair == "list-type=2")
 }
 
 #[cfg(test)]

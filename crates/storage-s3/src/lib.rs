@@ -9,7 +9,8 @@
 //!    is an error soon. A body that breaks off is asked for again from where it broke.
 //! 3. **Sockets are limited.** No more requests are in flight than allowed, counted from their first byte to the last one of the
 //!    answer's body. Others queue in order; who queues too long is worth a warning. A reader that takes nothing for two seconds
-//!    gives its socket to one that queues, and goes on from there when it comes back.
+//!    gives its socket to one that queues, and goes on from there when it comes back. One more socket is kept for a listing, which
+//!    readiness asks for.
 //! 4. **Errors say what they are.** A missing object is `NotFound`; a missing bucket, a wrong key or a wrong region is
 //!    `PermissionDenied` and says which; a full store carries [`std::io::ErrorKind::StorageFull`].
 //!

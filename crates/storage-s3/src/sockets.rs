@@ -37,6 +37,8 @@ pub(crate) struct Sockets(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     free: Arc<Semaphore>,
+    /// One more, for a listing.
+    spare: Arc<Semaphore>,
     most: usize,
     warn_after: Duration,
     warned: Mutex<Option<Instant>>,
@@ -49,6 +51,7 @@ impl Sockets {
         let most = most.min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Shared {
             free: Arc::new(Semaphore::new(most)),
+            spare: Arc::new(Semaphore::new(1)),
             most,
             warn_after,
             warned: Mutex::new(None),
@@ -73,6 +76,12 @@ impl Sockets {
             bodies.push(Arc::downgrade(&reading));
         }
         Held(reading)
+    }
+
+    /// The one that is kept for listings, when it is free. Readiness lists, and a store whose sockets are all in use is busy, not
+    /// gone: a worker that were not ready then would leave its load to the others.
+    pub(crate) fn spare(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.spare).try_acquire_owned().ok()
     }
 
     /// Waits for a free one, first come, first served. Without a time limit of its own: the operation has one.

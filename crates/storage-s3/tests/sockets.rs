@@ -213,6 +213,21 @@ async fn occupied(server: &S3Server, store: &Arc<dyn ObjectStore>) -> impl Send 
 }
 
 #[tokio::test]
+async fn a_listing_does_not_queue_behind_downloads() {
+    let (server, store) = with(|options| {
+        options.max_sockets = 1;
+        options.request_timeout = Duration::from_secs(1);
+    });
+    let _socket = occupied(&server, &store).await;
+    for _ in 0..3 {
+        let listed = store.list(None).try_collect::<Vec<_>>();
+        let listed = timeout(Duration::from_millis(900), listed).await;
+        assert_eq!(listed.expect("it has a socket").unwrap().len(), 1);
+    }
+    store.head(&"big".into()).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn who_queues_too_long_is_told_once() {
     let (log, _guard) = Log::start(Level::WARN);
     let (server, store) = with(|options| {
