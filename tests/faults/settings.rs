@@ -243,7 +243,7 @@ async fn what_cannot_be_opened_ends_the_worker_with_a_reason() {
         assert!(output.contains(&part), "case `{name}`: {part} in {output}");
         show(
             "settings",
-            format!("{name}: exit {}, {}", finished.status, output.trim_end()),
+            format!("{name}: {}, {}", finished.status, output.trim_end()),
         );
     }
 }

@@ -239,7 +239,7 @@ async fn sigterm_under_load_fails_no_request() {
         "sigterm",
         format!(
             "{answered} requests answered, {} of them with Connection: close, {} taken back unsent, failures {:?}; readyz 503 after {:.0?}, \
-             listener closed after {:.1?}, exit {status} after {took:.1?}",
+             listener closed after {:.1?}, {status} after {took:.1?}",
             tally.told.load(SeqCst),
             tally.unsent.load(SeqCst),
             tally.failures.lock().unwrap(),
@@ -299,9 +299,7 @@ async fn the_grace_period_ends() {
     let took = signalled.elapsed();
     show(
         "sigterm",
-        format!(
-            "grace period of 2 s with a client that never ends: exit {status} after {took:.1?}"
-        ),
+        format!("grace period of 2 s with a client that never ends: {status} after {took:.1?}"),
     );
     assert_eq!(status.code(), Some(0));
     assert!(
