@@ -17,7 +17,7 @@ use crate::{
     Credentials, InvalidOptions, S3Options,
     endpoint::bucket_url,
     refusal,
-    sockets::Sockets,
+    sockets::{SocketUse, Sockets},
     store::{Limits, S3Store},
 };
 
@@ -41,6 +41,13 @@ const READ_RETRIES_WITHIN: Duration = Duration::from_hours(1);
 ///
 /// Nothing is sent yet: whether the bucket is there shows with the first operation.
 pub fn s3_store(options: &S3Options) -> Result<Arc<dyn ObjectStore>, InvalidOptions> {
+    s3_store_and_sockets(options).map(|(store, _)| store)
+}
+
+/// The same, and a way to see how its sockets are used.
+pub fn s3_store_and_sockets(
+    options: &S3Options,
+) -> Result<(Arc<dyn ObjectStore>, SocketUse), InvalidOptions> {
     options.check()?;
     let sockets = Sockets::new(
         options.max_sockets,
@@ -58,7 +65,7 @@ pub fn s3_store(options: &S3Options) -> Result<Arc<dyn ObjectStore>, InvalidOpti
             .build()
             .map_err(client_error)
     };
-    Ok(Arc::new(S3Store::new(
+    let store = S3Store::new(
         client(Use::Reads, READ_RETRIES_WITHIN)?,
         client(Use::Uploads, UPLOAD_RETRIES_WITHIN)?,
         options.bucket.as_str().into(),
@@ -66,7 +73,8 @@ pub fn s3_store(options: &S3Options) -> Result<Arc<dyn ObjectStore>, InvalidOpti
             request: options.request_timeout,
             upload: options.upload_request_timeout,
         },
-    )))
+    );
+    Ok((Arc::new(store), SocketUse::new(sockets)))
 }
 
 fn configure(

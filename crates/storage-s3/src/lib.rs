@@ -28,5 +28,6 @@ mod sockets;
 mod store;
 mod upload;
 
-pub use client::s3_store;
+pub use client::{s3_store, s3_store_and_sockets};
 pub use options::{Credentials, InvalidOptions, S3Options};
+pub use sockets::SocketUse;

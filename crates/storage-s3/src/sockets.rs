@@ -7,7 +7,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -30,6 +33,32 @@ const AWAY_AFTER: Duration = Duration::from_secs(2);
 /// How often a request that waits looks for readers that are away.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// How the sockets to a bucket are used. Clones read the same.
+#[derive(Debug, Clone)]
+pub struct SocketUse(Sockets);
+
+impl SocketUse {
+    pub(crate) fn new(sockets: Sockets) -> Self {
+        Self(sockets)
+    }
+
+    /// How many carry a request.
+    pub fn used(&self) -> usize {
+        let shared = &self.0.0;
+        shared.most.saturating_sub(shared.free.available_permits())
+    }
+
+    /// How many requests wait for one.
+    pub fn waiting(&self) -> usize {
+        self.0.0.waiting.load(Relaxed)
+    }
+
+    /// How many there may be.
+    pub fn limit(&self) -> usize {
+        self.0.0.most
+    }
+}
+
 /// The sockets of a worker. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Sockets(Arc<Shared>);
@@ -40,6 +69,7 @@ struct Shared {
     /// One more, for a listing.
     spare: Arc<Semaphore>,
     most: usize,
+    waiting: AtomicUsize,
     warn_after: Duration,
     warned: Mutex<Option<Instant>>,
     /// The bodies that hold sockets, and some that are gone.
@@ -53,6 +83,7 @@ impl Sockets {
             free: Arc::new(Semaphore::new(most)),
             spare: Arc::new(Semaphore::new(1)),
             most,
+            waiting: AtomicUsize::new(0),
             warn_after,
             warned: Mutex::new(None),
             bodies: Mutex::default(),
@@ -90,6 +121,7 @@ impl Sockets {
         if let Ok(permit) = Arc::clone(free).try_acquire_owned() {
             return Ok(permit);
         }
+        self.0.waiting.fetch_add(1, Relaxed);
         let mut queued = Queued {
             sockets: &self.0,
             since: Instant::now(),
@@ -165,6 +197,7 @@ struct Queued<'a> {
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
+        self.sockets.waiting.fetch_sub(1, Relaxed);
         let waited = self.since.elapsed();
         if !self.over && waited >= GAVE_UP_AFTER.min(self.sockets.warn_after) {
             self.sockets.warn(waited);

@@ -92,15 +92,19 @@ pub(crate) fn object_error(
     op: &'static str,
     key: &object_store::path::Path,
 ) -> StorageError {
+    StorageError::new(object_error_kind(&error), op, key.as_ref()).because(error)
+}
+
+/// What kind of error an object store's is. Absence has none: it is an answer, and counts as [`ErrorKind::Internal`] here.
+pub fn object_error_kind(error: &object_store::Error) -> ErrorKind {
     use object_store::Error as E;
-    let kind = match &error {
+    match error {
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => ErrorKind::Denied,
-        E::Generic { .. } | E::JoinError { .. } if is_disk_full(&error) => ErrorKind::Full,
+        E::Generic { .. } | E::JoinError { .. } if is_disk_full(error) => ErrorKind::Full,
         // Connection errors, time-outs and what remains after the retries all come as this one.
         E::Generic { .. } => ErrorKind::Unavailable,
         _ => ErrorKind::Internal,
-    };
-    StorageError::new(kind, op, key.as_ref()).because(error)
+    }
 }
 
 fn is_disk_full(error: &(dyn Error + 'static)) -> bool {

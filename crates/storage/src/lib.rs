@@ -27,7 +27,7 @@ pub mod conformance;
 pub use assets::{AssetBody, AssetKey, Assets};
 pub use clock::Clock;
 pub use embedded::{EmbeddedRecords, embedded_assets};
-pub use error::{ErrorKind, StorageError};
+pub use error::{ErrorKind, StorageError, object_error_kind};
 pub use record::{
     Applied, Change, ChangeEvent, CommitError, HISTORY_LIMIT, HistoryEntry, Order, Publish,
     RecordStore, Rejection, VersionEntry,
