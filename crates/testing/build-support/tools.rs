@@ -14,18 +14,20 @@
 //
 //     #[cfg_attr(not(has_redis), ignore = "redis-server is not installed: run scripts/setup-tests")]
 //
-// Sets `has_redis`, `has_moto`, `has_chromium` and `has_node`. It runs again when PATH changes, when a program that it
+// Sets `has_redis`, `has_moto`, `has_chromium`, `has_node`, `has_prometheus` and `has_rotel`. It runs again when PATH changes, when a program that it
 // found goes away, and when this file is touched, as `scripts/setup-tests` does after it installed something.
 
 /// Prints a `cargo::rustc-cfg` for each program that is there.
 fn probe_tools() {
     use std::path::{Path, PathBuf};
 
-    let tools: [(&str, &[&str]); 4] = [
+    let tools: [(&str, &[&str]); 6] = [
         ("has_redis", &["redis-server", "redis-cli"]),
         ("has_moto", &["moto_server"]),
         ("has_chromium", &["chromium"]),
         ("has_node", &["node", "npm"]),
+        ("has_prometheus", &["prometheus", "promtool"]),
+        ("has_rotel", &["rotel"]),
     ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()

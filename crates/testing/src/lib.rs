@@ -9,6 +9,7 @@
 //! | S3 | [`S3Server`] (in this process, counts and faults), [`MotoServer`] (a second implementation) |
 //! | a bad network | [`FaultProxy`] |
 //! | the worker | [`WorkerProcess`] |
+//! | telemetry | [`Collector`] (in this process), [`OtelAgent`] (somebody else's), [`PrometheusServer`] |
 //! | requests | [`Client`], [`RawConnection`], [`raw_http`] |
 //! | input | [`SampleApp`], [`asset_hash`], [`token`] |
 //! | waiting | [`eventually`] |
@@ -44,6 +45,7 @@ mod redis;
 mod s3;
 mod sample;
 mod settings;
+mod telemetry;
 mod tls;
 pub mod token;
 mod tools;
@@ -60,6 +62,7 @@ pub use redis::{RedisBuilder, RedisCluster, RedisSentinel, RedisServer};
 pub use s3::{MotoServer, RecordedRequest, S3Builder, S3Server};
 pub use sample::{SampleApp, asset_hash};
 pub use settings::Settings;
+pub use telemetry::{Collector, Manner, OtelAgent, Post, PrometheusServer};
 pub use tls::{Identity, TestCa};
 pub use tools::{find_tool, require_tool};
 pub use worker::{Finished, WorkerBuilder, WorkerProcess, worker_binary, workspace_binary};
