@@ -8,9 +8,12 @@ use std::{
     },
 };
 
-use tracing::{Metadata, level_filters::LevelFilter, subscriber::Interest};
+use tracing::{Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest};
 use tracing_log::log;
-use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::{
+    layer::{Context, Filter},
+    registry::LookupSpan,
+};
 
 use crate::Level;
 
@@ -98,20 +101,33 @@ fn most_of_log(level: Level) -> log::LevelFilter {
 /// Lets through what is at least as serious as the level.
 pub(crate) struct Admission {
     level: LevelHandle,
-    /// Whether lines name the trace that they belong to. Then spans of any level have to be seen, or a line within
-    /// one would name that span's parent or nothing.
-    traces: bool,
+    spans: Spans,
+}
+
+/// Which spans lines look for the trace that they belong to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spans {
+    /// None: lines do not name traces.
+    None,
+    /// Those that are exported from here.
+    Exported,
+    /// All: a line within one would else name that span's parent or nothing.
+    All,
 }
 
 impl Admission {
-    pub(crate) fn new(level: LevelHandle, traces: bool) -> Self {
-        Self { level, traces }
+    pub(crate) fn new(level: LevelHandle, spans: Spans) -> Self {
+        Self { level, spans }
     }
 
     fn admits(&self, metadata: &Metadata<'_>) -> bool {
         let talkative = is_talkative(metadata.target());
         if metadata.is_span() {
-            return self.traces && !talkative;
+            return match self.spans {
+                Spans::None => false,
+                Spans::Exported => ExportedSpans::admits(metadata),
+                Spans::All => !talkative,
+            };
         }
         let least = match self.level.get() {
             Level::Info if talkative => Level::Warn,
@@ -130,11 +146,22 @@ impl ExportedSpans {
             && *metadata.level() <= EXPORTED_SPANS
             && !is_talkative(metadata.target())
     }
+
+    /// An operation of a back end is a part of something, or nobody's: what it is a part of may have been left out.
+    fn belongs<S>(metadata: &Metadata<'_>, ctx: &Context<'_, S>) -> bool
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        !metadata.target().starts_with(BACK_ENDS) || ctx.lookup_current().is_some()
+    }
 }
 
-impl<S> Filter<S> for ExportedSpans {
-    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        Self::admits(metadata)
+impl<S> Filter<S> for ExportedSpans
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn enabled(&self, metadata: &Metadata<'_>, ctx: &Context<'_, S>) -> bool {
+        Self::admits(metadata) && Self::belongs(metadata, ctx)
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
@@ -155,9 +182,13 @@ fn is_talkative(target: &str) -> bool {
     TALKATIVE.binary_search(&crate_name).is_ok()
 }
 
-impl<S> Filter<S> for Admission {
-    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        self.admits(metadata)
+impl<S> Filter<S> for Admission
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn enabled(&self, metadata: &Metadata<'_>, ctx: &Context<'_, S>) -> bool {
+        let is_apart = metadata.is_span() && self.spans == Spans::Exported;
+        self.admits(metadata) && (!is_apart || ExportedSpans::belongs(metadata, ctx))
     }
 
     /// "Sometimes" where "always" would be right as well: when somebody asks whether an event would be logged, and
@@ -172,7 +203,7 @@ impl<S> Filter<S> for Admission {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(hint(self.level.get(), self.traces))
+        Some(hint(self.level.get(), self.spans != Spans::None))
     }
 }
 
@@ -194,6 +225,8 @@ fn hint(level: Level, traces: bool) -> LevelFilter {
     events.max(spans)
 }
 
+/// What the targets of operations of back ends begin with.
+const BACK_ENDS: &str = "favonius_storage";
 /// Operations of back ends are at this level.
 const EXPORTED_SPANS: LevelFilter = LevelFilter::DEBUG;
 

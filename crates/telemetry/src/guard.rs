@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    Instruments, LevelHandle, Prometheus,
-    metrics::Metrics,
+    Instruments, LevelHandle, Prometheus, Reporter,
     otlp::{Exporter, LAST_EXPORTS, Signal},
     stdout::Queue,
 };
@@ -24,16 +23,16 @@ pub struct TelemetryGuard {
     level: LevelHandle,
     pub(crate) queue: Queue,
     exporter: Option<Exporter>,
-    metrics: Option<Metrics>,
+    reporter: Reporter,
 }
 
 impl TelemetryGuard {
-    pub(crate) fn new(level: LevelHandle, queue: Queue) -> Self {
+    pub(crate) fn new(level: LevelHandle, queue: Queue, reporter: Reporter) -> Self {
         Self {
             level,
             queue,
             exporter: None,
-            metrics: None,
+            reporter,
         }
     }
 
@@ -42,21 +41,19 @@ impl TelemetryGuard {
         self
     }
 
-    pub(crate) fn measuring(mut self, metrics: Option<Metrics>) -> Self {
-        self.metrics = metrics;
-        self
+    /// What a service reports with.
+    pub fn reporter(&self) -> Reporter {
+        self.reporter.clone()
     }
 
     /// What to measure with. It measures nothing where the settings have no use for it.
     pub fn instruments(&self) -> Instruments {
-        let metrics = self.metrics.as_ref();
-        metrics.map_or_else(Instruments::default, |metrics| metrics.instruments.clone())
+        self.reporter.instruments.clone()
     }
 
     /// Writes metrics for Prometheus, if anything is measured.
     pub fn prometheus(&self) -> Option<Prometheus> {
-        let metrics = self.metrics.as_ref()?;
-        Some(Prometheus::new(metrics))
+        self.reporter.prometheus.clone()
     }
 
     /// Reads and changes the level while the process runs.

@@ -7,8 +7,10 @@ use tracing_log::LogTracer;
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt as _, registry::LookupSpan};
 
 use crate::{
-    LevelHandle, Signal, TelemetryGuard, TelemetrySettings,
+    AccessLog, LevelHandle, Prometheus, Reporter, Sampler, Signal, TelemetryGuard,
+    TelemetrySettings, Traces,
     filter::Admission,
+    instruments::Reading,
     metrics::Metrics,
     otlp::{self, Exporter, LogExport, Losses, MetricExport, Queue, SpanExport, Work},
     stdout::{self, Output},
@@ -73,19 +75,22 @@ impl Telemetry {
     {
         let level = LevelHandle::new(settings.level);
         let clock = output.shared_clock();
-        let (lines, line_queue) = stdout::lines::<S>(settings, output, &level)?;
+        let (lines, line_queue, renderer) = stdout::lines::<S>(settings, output, &level)?;
         let mut layer: Box<dyn Layer<S> + Send + Sync> = Box::new(lines);
         let losses = Arc::new(Losses::default());
         let resource = otlp::resource(settings);
         let mut work = Work::default();
+        let mut reporter = Reporter::default();
         if let Some(traces) = &settings.traces {
             let queue = queue(&traces.batch, Signal::Traces, &losses);
-            let spans = otlp::span_layer(
-                Arc::clone(&queue),
+            let sampler = otlp::sdk_sampler(traces.sampler);
+            let only_by_parent = matches!(
                 traces.sampler,
-                resource.clone(),
-                level.clone(),
+                Sampler::AlwaysOff | Sampler::ParentOrAlwaysOff
             );
+            reporter.traces = Traces::sampled(sampler.clone(), only_by_parent);
+            let spans =
+                otlp::span_layer(Arc::clone(&queue), sampler, resource.clone(), level.clone());
             layer = Box::new(layer.and_then(spans));
             work.traces = Some(SpanExport {
                 queue,
@@ -94,9 +99,11 @@ impl Telemetry {
                 resource: resource.clone(),
             });
         }
+        let mut record_queue = None;
         if let Some((endpoint, batch)) = &settings.logs {
             let queue = queue(batch, Signal::Logs, &losses);
-            let admission = Admission::new(level.clone(), settings.names_traces());
+            record_queue = Some(Arc::clone(&queue));
+            let admission = Admission::new(level.clone(), settings.spans());
             let records = otlp::log_layer(Arc::clone(&queue), admission, clock);
             layer = Box::new(layer.and_then(records));
             work.logs = Some(LogExport {
@@ -106,7 +113,6 @@ impl Telemetry {
                 resource: resource.clone(),
             });
         }
-        let mut measuring = None;
         if settings.prometheus || settings.metrics.is_some() {
             let metrics = Metrics::start(resource, &losses);
             work.metrics = settings
@@ -118,12 +124,18 @@ impl Telemetry {
                     interval: *interval,
                     losses: Arc::clone(&losses),
                 });
-            measuring = Some(metrics);
+            let lines = line_queue.clone();
+            reporter.instruments = metrics.instruments.clone();
+            reporter
+                .instruments
+                .watch(Reading::LogLinesDropped, move || lines.lost());
+            reporter.prometheus = Some(Prometheus::new(metrics));
         }
+        reporter.access_log =
+            AccessLog::new(level.clone(), renderer, line_queue.clone(), record_queue);
+        reporter.level = Some(level.clone());
         let exporter = Exporter::start(work, losses)?;
-        let guard = TelemetryGuard::new(level, line_queue)
-            .exporting(exporter)
-            .measuring(measuring);
+        let guard = TelemetryGuard::new(level, line_queue, reporter).exporting(exporter);
         Ok((layer, guard))
     }
 }

@@ -25,6 +25,7 @@
 //! Nobody else writes to standard output while the process runs: lines would come between ours, never into them.
 //! Callers do not log secrets; nothing here looks for them.
 
+mod access;
 mod fatal;
 mod filter;
 mod guard;
@@ -35,11 +36,14 @@ mod metrics;
 mod otlp;
 mod prometheus;
 mod propagation;
-mod request;
+mod reporter;
+mod sampling;
 mod settings;
 pub mod stdout;
+mod stores;
 mod trace;
 
+pub use access::{Access, AccessLog};
 pub use fatal::FATAL_TARGET;
 pub use filter::LevelHandle;
 pub use guard::TelemetryGuard;
@@ -49,8 +53,12 @@ pub use level::{Level, UnknownLevel};
 pub use otlp::{Batch, Endpoint, InvalidEndpoint, Sampler, Signal};
 pub use prometheus::{MetricsFormat, Prometheus};
 pub use propagation::{continue_trace, pass_on_trace};
-pub use request::{record_answer, request_span};
+pub use reporter::Reporter;
+pub use sampling::{RequestSpan, Traces, record_answer, record_error};
 pub use settings::TelemetrySettings;
+pub use stores::{measured_objects, measured_records};
+
+pub use trace::TraceIds;
 
 /// For the expansion of [`fatal!`] alone.
 #[doc(hidden)]

@@ -36,7 +36,7 @@ impl Metrics {
             .with_reader(reader.clone())
             .build();
         Self {
-            instruments: Instruments::new(provider.meter("favonius"), Arc::clone(losses)),
+            instruments: Instruments::new(&provider.meter("favonius"), Arc::clone(losses)),
             reader,
             _provider: provider,
         }

@@ -52,8 +52,8 @@ enum Kind {
 }
 
 impl Prometheus {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
-        Self(metrics.clone())
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        Self(metrics)
     }
 
     /// All metrics as they are now. `ready` is what the readiness probe would say.

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
     Context,
     propagation::{Extractor, Injector, TextMapPropagator as _},
+    trace::TraceContextExt as _,
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
@@ -23,12 +24,22 @@ static PROPAGATOR: LazyLock<TraceContextPropagator> = LazyLock::new(TraceContext
 /// It has to be called right after the span was made, before it is entered and before anything is logged in it. Headers
 /// that are not as the standard has them are ignored, and the span begins a trace.
 pub fn continue_trace(span: &Span, headers: &HeaderMap) {
-    if span.is_disabled() || !headers.contains_key(TRACEPARENT) {
+    if span.is_disabled() {
         return;
     }
+    if let Some(parent) = parent_of(headers) {
+        // Without a layer that exports traces there is nothing to continue.
+        span.set_parent(parent).unwrap_or_default();
+    }
+}
+
+/// The trace that headers name, if they name one.
+pub(crate) fn parent_of(headers: &HeaderMap) -> Option<Context> {
+    if !headers.contains_key(TRACEPARENT) {
+        return None;
+    }
     let parent = PROPAGATOR.extract_with_context(&Context::new(), &Incoming::new(headers));
-    // Without a layer that exports traces there is nothing to continue.
-    span.set_parent(parent).unwrap_or_default();
+    parent.has_active_span().then_some(parent)
 }
 
 /// Names the trace of a span in the headers of a request that is made within it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Batch, Endpoint, Level, Sampler};
+use crate::{Batch, Endpoint, Level, Sampler, filter::Spans};
 
 /// What telemetry has to know.
 #[derive(Debug, Clone)]
@@ -103,8 +103,12 @@ impl TelemetrySettings {
         self
     }
 
-    /// Whether spans have ids of traces.
-    pub(crate) fn names_traces(&self) -> bool {
-        self.trace_ids || self.traces.is_some()
+    /// Which spans may have ids of traces.
+    pub(crate) fn spans(&self) -> Spans {
+        match (self.trace_ids, &self.traces) {
+            (true, _) => Spans::All,
+            (false, Some(_)) => Spans::Exported,
+            (false, None) => Spans::None,
+        }
     }
 }

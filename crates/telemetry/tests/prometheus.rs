@@ -11,7 +11,10 @@ use std::{
 
 use favonius_telemetry::{
     Instruments, MetricsFormat, Prometheus, Telemetry, TelemetryGuard, TelemetrySettings,
-    instruments::{Backend, Intake, Lookup, Operation, Outcome, Reading, Route},
+    instruments::{
+        Backend, Cache, Check, Ending, Intake, Lookup, Operation, Outcome, Reading, Request, Route,
+        Upload,
+    },
     stdout::Output,
 };
 use http::{Method, StatusCode};
@@ -28,15 +31,48 @@ fn start() -> (TelemetryGuard, Instruments, Prometheus) {
 /// Measures everything once.
 fn measure(instruments: &Instruments) {
     let took = Duration::from_millis(3);
-    instruments.request(&Method::GET, Route::Deployment, StatusCode::OK, took);
+    serve(instruments, &request(&Method::GET, 200), 500);
     instruments.storage(Backend::Redis, Operation::Commit, Outcome::Ok, took);
-    instruments.readiness_check(Backend::S3, Outcome::Unavailable, took);
-    instruments.cache_lookup(Lookup::Hit);
-    instruments.upload(Intake::Stored, 1000);
+    instruments.readiness_check(Check::Assets, Outcome::Unavailable, took);
+    instruments.cache_lookup(Cache::Deployments, Lookup::Hit);
+    instruments.upload(Upload::Asset, Intake::Stored);
+    instruments.stored(1000);
     instruments.publish(Intake::Rejected);
     instruments.served_stale();
-    for reading in Reading::ALL {
-        instruments.watch(*reading, || 7);
+    instruments.asset_pending();
+    instruments.auth_refusal("expired");
+    instruments.watch_cache(Cache::Pages, 100, || Some(7));
+    for reading in WATCHED {
+        instruments.watch(reading, || 7);
+    }
+}
+
+/// What others than the instruments themselves tell.
+const WATCHED: [Reading; 10] = [
+    Reading::Connections,
+    Reading::S3SocketsUsed,
+    Reading::S3SocketsWaiting,
+    Reading::S3SocketsLimit,
+    Reading::MemoryLimit,
+    Reading::RuntimeWorkers,
+    Reading::RuntimeTasks,
+    Reading::RuntimeQueue,
+    Reading::RuntimeBusy,
+    Reading::CertificateNotAfter,
+];
+
+fn serve(instruments: &Instruments, request: &Request<'_>, content: u64) {
+    instruments.request_begun();
+    instruments.request_ended(request, content);
+}
+
+fn request(method: &Method, status: u16) -> Request<'_> {
+    Request {
+        method,
+        route: Route::Deployment,
+        status: StatusCode::from_u16(status).ok(),
+        ending: Ending::Whole,
+        took: Duration::from_millis(3),
     }
 }
 
@@ -69,16 +105,25 @@ fn text_format() {
         format!("http_server_request_duration_seconds_sum{{{request}}} 0.003"),
         format!("http_server_request_duration_seconds_count{{{request}}} 1"),
         format!(r#"favonius_storage_operation_duration_seconds_bucket{{{storage},le="0.0025"}} 0"#),
-        "# HELP favonius_cache_lookups_total Assets that were looked up in the cache.".into(),
+        "# HELP favonius_cache_lookups_total Things that were looked up in a cache.".into(),
         "# TYPE favonius_cache_lookups_total counter".into(),
-        r#"favonius_cache_lookups_total{outcome="hit"} 1"#.into(),
-        r#"favonius_uploads_total{outcome="stored"} 1"#.into(),
+        r#"favonius_cache_lookups_total{cache="deployments",outcome="hit"} 1"#.into(),
+        r#"favonius_cache_lookups_total{cache="pages",outcome="miss"} 0"#.into(),
+        r#"favonius_uploads_total{kind="asset",outcome="stored"} 1"#.into(),
+        r#"favonius_uploads_total{kind="snapshot",outcome="failed"} 0"#.into(),
         "favonius_upload_size_bytes_total 1000".into(),
         r#"favonius_publishes_total{outcome="rejected"} 1"#.into(),
         "favonius_served_stale_total 1".into(),
+        "favonius_assets_pending_total 1".into(),
+        r#"favonius_auth_refusals_total{reason="expired"} 1"#.into(),
+        "favonius_http_response_size_bytes_total 500".into(),
+        "http_server_active_requests 0".into(),
         "favonius_s3_sockets_waiting 7".into(),
-        "favonius_cache_used_bytes 7".into(),
-        "favonius_assets_pending 7".into(),
+        r#"favonius_cache_used_bytes{cache="pages"} 7"#.into(),
+        r#"favonius_cache_limit_bytes{cache="pages"} 100"#.into(),
+        "favonius_runtime_busy_seconds_total 0.007".into(),
+        "favonius_tls_certificate_not_after_seconds 7".into(),
+        "favonius_log_lines_dropped_total 0".into(),
         r#"favonius_telemetry_dropped_total{signal="logs"} 0"#.into(),
     ];
     for line in expected {
@@ -95,7 +140,7 @@ fn open_metrics() {
     let text = prometheus.text(MetricsFormat::OpenMetrics, true);
     let expected = [
         "# TYPE favonius_cache_lookups counter",
-        r#"favonius_cache_lookups_total{outcome="hit"} 1"#,
+        r#"favonius_cache_lookups_total{cache="deployments",outcome="hit"} 1"#,
         "# UNIT http_server_request_duration_seconds seconds",
         "# UNIT favonius_upload_size_bytes bytes",
     ];
@@ -108,32 +153,68 @@ fn open_metrics() {
 
 #[test]
 fn values_add_up_and_are_read_when_asked_for() {
-    static PENDING: AtomicU64 = AtomicU64::new(3);
+    static OPEN: AtomicU64 = AtomicU64::new(3);
     let (_guard, instruments, prometheus) = start();
-    instruments.watch(Reading::AssetsPending, || PENDING.load(Ordering::Relaxed));
+    instruments.watch(Reading::Connections, || OPEN.load(Ordering::Relaxed));
     for expected in 1..4 {
         instruments.served_stale();
-        PENDING.store(expected * 10, Ordering::Relaxed);
+        OPEN.store(expected * 10, Ordering::Relaxed);
+        instruments.request_begun();
         let text = prometheus.text(MetricsFormat::Text, true);
-        let stale = format!("\nfavonius_served_stale_total {expected}\n");
-        assert!(text.contains(&stale), "{text}");
-        let pending = format!("\nfavonius_assets_pending {expected}0\n");
-        assert!(text.contains(&pending), "{text}");
+        instruments.request_ended(&request(&Method::GET, 200), 0);
+        for line in [
+            format!("favonius_served_stale_total {expected}"),
+            format!("favonius_http_connections {expected}0"),
+            "http_server_active_requests 1".into(),
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line} in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn what_fails_is_told_apart() {
+    let (_guard, instruments, prometheus) = start();
+    let ok = request(&Method::GET, 200);
+    for request in [
+        request(&Method::POST, 503),
+        Request {
+            ending: Ending::Broken,
+            ..ok
+        },
+        Request {
+            status: None,
+            ending: Ending::Cancelled,
+            ..ok
+        },
+    ] {
+        serve(&instruments, &request, 0);
+    }
+    let text = prometheus.text(MetricsFormat::Text, true);
+    let count = "http_server_request_duration_seconds_count";
+    for line in [
+        r#"{error_type="503",http_request_method="POST",http_response_status_code="503",http_route="/*"} 1"#,
+        r#"{error_type="broken",http_request_method="GET",http_response_status_code="200",http_route="/*"} 1"#,
+        r#"{error_type="cancelled",http_request_method="GET",http_route="/*"} 1"#,
+    ] {
+        assert!(
+            text.contains(&format!("\n{count}{line}\n")),
+            "{line} in\n{text}"
+        );
     }
 }
 
 #[test]
 fn ten_thousand_kinds_of_requests_do_not_add_a_series() {
     let (_guard, instruments, prometheus) = start();
-    let request = |method: &str, status| {
+    let answer = |method: &str, status| {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let status = StatusCode::from_u16(status).unwrap();
-        instruments.request(&method, Route::Deployment, status, Duration::ZERO);
+        serve(&instruments, &request(&method, status), 0);
     };
-    request("INVENTED", 200);
+    answer("INVENTED", 200);
     let before = series(&prometheus.text(MetricsFormat::Text, true));
     for n in 0..10_000 {
-        request(&format!("INVENTED{n}"), 210 + n % 16);
+        answer(&format!("INVENTED{n}"), 210 + n % 16);
     }
     let after = series(&prometheus.text(MetricsFormat::Text, true));
     let added: Vec<_> = after.difference(&before).collect();
@@ -173,7 +254,10 @@ fn nothing_is_measured_where_nothing_reads_it() {
 
 /// The linter of Prometheus.
 #[test]
-#[ignore = "needs promtool, of Debian's package prometheus"]
+#[cfg_attr(
+    not(has_prometheus),
+    ignore = "promtool is not installed: run scripts/setup-tests"
+)]
 fn promtool_has_no_complaint() {
     let (_guard, instruments, prometheus) = start();
     measure(&instruments);

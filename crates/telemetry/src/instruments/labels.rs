@@ -70,6 +70,8 @@ label! {
         Snapshot = "snapshot",
         /// Asks which files are known.
         KnownAssets = "known_assets",
+        /// Asks whether one file is known.
+        KnowsAsset = "knows_asset",
         /// Lists versions.
         Versions = "versions",
         /// Lists names.
@@ -86,8 +88,14 @@ label! {
         Head = "head",
         /// Writes an object.
         Put = "put",
+        /// Begins to write an object in parts.
+        CreateUpload = "create_upload",
         /// Writes a part of an object.
         PutPart = "put_part",
+        /// Makes an object of its parts.
+        CompleteUpload = "complete_upload",
+        /// Gives the parts of an object up.
+        AbortUpload = "abort_upload",
         /// Copies an object.
         Copy = "copy",
         /// Removes objects.
@@ -108,6 +116,8 @@ label! {
         Conflict = "conflict",
         /// The store does not answer, or not in time.
         Unavailable = "unavailable",
+        /// Who asked has gone, after a second or more without an answer.
+        Abandoned = "abandoned",
         /// We may not.
         Denied = "denied",
         /// What is stored is not what it should be.
@@ -120,12 +130,32 @@ label! {
 }
 
 label! {
-    /// What the cache had.
+    /// What is kept in memory.
+    Cache {
+        /// What names answer with.
+        Deployments = "deployments",
+        /// HTML that the edge adds to.
+        Pages = "pages",
+    }
+}
+
+label! {
+    /// What a cache had.
     Lookup {
         /// What was asked for.
         Hit = "hit",
         /// Nothing.
         Miss = "miss",
+    }
+}
+
+label! {
+    /// What is uploaded.
+    Upload {
+        /// A file.
+        Asset = "asset",
+        /// The list of a build's files.
+        Snapshot = "snapshot",
     }
 }
 
@@ -144,34 +174,24 @@ label! {
 }
 
 label! {
-    /// A value that is read when somebody asks for it.
-    Reading {
-        /// Connections to S3 that carry a request.
-        S3SocketsUsed = "favonius.s3.sockets.used",
-        /// Requests that wait for a connection to S3.
-        S3SocketsWaiting = "favonius.s3.sockets.waiting",
-        /// Most connections to S3.
-        S3SocketsLimit = "favonius.s3.sockets.limit",
-        /// What the cache holds.
-        CacheUsed = "favonius.cache.used",
-        /// What the cache may hold.
-        CacheLimit = "favonius.cache.limit",
-        /// Files that are published but cannot be read yet.
-        AssetsPending = "favonius.assets.pending",
+    /// What readiness asks for.
+    Check {
+        /// The store of files.
+        Assets = "assets",
+        /// The store of records.
+        Records = "records",
     }
 }
 
-impl Reading {
-    /// The unit (UCUM) and what it is.
-    pub(super) fn about(self) -> (&'static str, &'static str) {
-        match self {
-            Self::S3SocketsUsed => ("{socket}", "Connections to S3 that carry a request."),
-            Self::S3SocketsWaiting => ("{request}", "Requests that wait for a connection to S3."),
-            Self::S3SocketsLimit => ("{socket}", "Most connections to S3 at a time."),
-            Self::CacheUsed => ("By", "What the asset cache holds."),
-            Self::CacheLimit => ("By", "What the asset cache may hold."),
-            Self::AssetsPending => ("{asset}", "Assets that are published but not readable yet."),
-        }
+label! {
+    /// How the answer to a request ended (`error.type`, where it is an error).
+    Ending {
+        /// All of it was given to the connection.
+        Whole = "whole",
+        /// The client went away before that.
+        Cancelled = "cancelled",
+        /// The store failed in the middle of the body.
+        Broken = "broken",
     }
 }
 

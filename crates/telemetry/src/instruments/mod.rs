@@ -1,24 +1,41 @@
 //! What is measured, each defined once, for OTLP and Prometheus alike.
 //!
 //! 1. Labels are enums of few values. No hostname, path, application or user can become one.
-//! 2. A measurement takes no allocation and no lock that is held for long. Where nothing reads metrics it is one
-//!    comparison.
+//! 2. A measurement takes no lock that is held for long, and that of a usual request no allocation. Where nothing reads metrics
+//!    it is one comparison.
 //! 3. What changes by itself is read when somebody asks ([`Instruments::watch`]).
+//! 4. Counters whose labels are known begin at zero, so that the first of its kind is seen as a change.
 
 mod labels;
+mod operations;
 mod process;
+mod readings;
+mod requests;
+mod runtime;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use http::{Method, StatusCode};
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, Meter},
 };
 
 pub(crate) use labels::method as method_label;
-pub use labels::{Backend, Intake, Lookup, Operation, Outcome, Reading, Route};
-use process::Taken;
+pub use labels::{
+    Backend, Cache, Check, Ending, Intake, Lookup, Operation, Outcome, Route, Upload,
+};
+use operations::Operations;
+pub use readings::Reading;
+use readings::Readings;
+pub use requests::Request;
+use requests::Requests;
 
 use crate::{Signal, otlp::Losses};
 
@@ -36,19 +53,26 @@ const STORAGE_SECONDS: [f64; 14] = [
 pub struct Instruments(Option<Arc<Inner>>);
 
 struct Inner {
-    meter: Meter,
-    requests: Histogram<f64>,
-    storage: Histogram<f64>,
+    requests: Requests,
+    active: AtomicU64,
+    response_bytes: AtomicU64,
+    storage: Operations,
     readiness: Histogram<f64>,
-    lookups: Counter<u64>,
+    lookups: Lookups,
     uploads: Counter<u64>,
     upload_bytes: Counter<u64>,
     publishes: Counter<u64>,
     served_stale: Counter<u64>,
+    pending: Counter<u64>,
+    refusals: Counter<u64>,
+    readings: Readings,
 }
 
+/// Counts of look-ups: there is one in nearly every request.
+type Lookups = Arc<[[AtomicU64; Lookup::ALL.len()]; Cache::ALL.len()]>;
+
 impl Instruments {
-    pub(crate) fn new(meter: Meter, losses: Arc<Losses>) -> Self {
+    pub(crate) fn new(meter: &Meter, losses: Arc<Losses>) -> Self {
         let seconds = |name, about, bounds: &[f64]| {
             meter
                 .f64_histogram(name)
@@ -65,27 +89,29 @@ impl Instruments {
                 .build()
         };
         let inner = Inner {
-            requests: seconds(
+            requests: Requests::new(seconds(
                 "http.server.request.duration",
                 "Duration of HTTP requests, up to the end of the answer.",
                 &REQUEST_SECONDS,
-            ),
-            storage: seconds(
+            )),
+            active: AtomicU64::new(0),
+            response_bytes: AtomicU64::new(0),
+            storage: Operations::new(seconds(
                 "favonius.storage.operation.duration",
-                "Duration of operations on stores.",
+                "Duration of operations on stores; of reads up to the first byte.",
                 &STORAGE_SECONDS,
-            ),
+            )),
             readiness: seconds(
                 "favonius.readiness.check.duration",
                 "Duration of readiness checks.",
                 &STORAGE_SECONDS,
             ),
-            lookups: count(
-                "favonius.cache.lookups",
-                "{lookup}",
-                "Assets that were looked up in the cache.",
+            lookups: count_lookups(meter),
+            uploads: count(
+                "favonius.uploads",
+                "{upload}",
+                "Assets and snapshots that were uploaded.",
             ),
-            uploads: count("favonius.uploads", "{asset}", "Assets that were uploaded."),
             upload_bytes: count(
                 "favonius.upload.size",
                 "By",
@@ -93,19 +119,41 @@ impl Instruments {
             ),
             publishes: count(
                 "favonius.publishes",
-                "{deployment}",
-                "Deployments that were published.",
+                "{publish}",
+                "Requests to publish a deployment.",
             ),
             served_stale: count(
                 "favonius.served_stale",
                 "{request}",
-                "Requests that were answered from what was known before the stores failed.",
+                "Requests that were answered from what was known before the record store failed.",
             ),
-            meter,
+            pending: count(
+                "favonius.assets.pending",
+                "{request}",
+                "Requests for assets that a deployment lists and the store lacks.",
+            ),
+            refusals: count(
+                "favonius.auth.refusals",
+                "{request}",
+                "Requests to write that were refused for what they say of who sends them.",
+            ),
+            readings: Readings::new(meter),
         };
-        inner.watch_process();
-        inner.watch_losses(losses);
-        Self(Some(Arc::new(inner)))
+        inner.begin_at_zero();
+        watch_losses(meter, losses);
+        process::watch(&inner.readings);
+        let inner = Arc::new(inner);
+        for (reading, read) in [
+            (Reading::ActiveRequests, active as fn(&Inner) -> u64),
+            (Reading::ResponseBytes, response_bytes),
+        ] {
+            // Weak: what it holds holds it.
+            let weak = Arc::downgrade(&inner);
+            inner.readings.add(reading, None, move || {
+                weak.upgrade().map(|inner| read(&inner))
+            });
+        }
+        Self(Some(inner))
     }
 
     /// Whether anything reads what is measured.
@@ -113,15 +161,21 @@ impl Instruments {
         self.0.is_some()
     }
 
-    /// A request was answered.
-    pub fn request(&self, method: &Method, route: Route, status: StatusCode, took: Duration) {
+    /// A request has come. It counts as active until [`request_ended`](Self::request_ended), which has to follow.
+    pub fn request_begun(&self) {
         if let Some(inner) = &self.0 {
-            let labels = [
-                KeyValue::new("http.request.method", method_label(method)),
-                KeyValue::new("http.response.status_code", labels::status(status)),
-                KeyValue::new("http.route", route.as_str()),
-            ];
-            inner.requests.record(took.as_secs_f64(), &labels);
+            inner.active.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// A request has ended, and so many bytes of content were sent.
+    pub fn request_ended(&self, request: &Request<'_>, content: u64) {
+        if let Some(inner) = &self.0 {
+            inner.active.fetch_sub(1, Relaxed);
+            inner.requests.record(request);
+            if content > 0 {
+                inner.response_bytes.fetch_add(content, Relaxed);
+            }
         }
     }
 
@@ -134,46 +188,49 @@ impl Instruments {
         took: Duration,
     ) {
         if let Some(inner) = &self.0 {
-            let labels = [
-                KeyValue::new("backend", backend.as_str()),
-                KeyValue::new("operation", operation.as_str()),
-                KeyValue::new("outcome", outcome.as_str()),
-            ];
-            inner.storage.record(took.as_secs_f64(), &labels);
+            inner.storage.record(backend, operation, outcome, took);
         }
     }
 
     /// A readiness check ended.
-    pub fn readiness_check(&self, backend: Backend, outcome: Outcome, took: Duration) {
+    pub fn readiness_check(&self, check: Check, outcome: Outcome, took: Duration) {
         if let Some(inner) = &self.0 {
             let labels = [
-                KeyValue::new("backend", backend.as_str()),
+                KeyValue::new("check", check.as_str()),
                 KeyValue::new("outcome", outcome.as_str()),
             ];
             inner.readiness.record(took.as_secs_f64(), &labels);
         }
     }
 
-    /// An asset was looked up in the cache.
-    pub fn cache_lookup(&self, lookup: Lookup) {
-        if let Some(inner) = &self.0 {
-            let labels = [KeyValue::new("outcome", lookup.as_str())];
-            inner.lookups.add(1, &labels);
+    /// Something was looked up in a cache.
+    pub fn cache_lookup(&self, cache: Cache, lookup: Lookup) {
+        let counts = self.0.as_ref().map(|inner| &inner.lookups);
+        let count = counts.and_then(|counts| counts.get(cache as usize)?.get(lookup as usize));
+        if let Some(count) = count {
+            count.fetch_add(1, Relaxed);
         }
     }
 
-    /// An asset of this size was uploaded.
-    pub fn upload(&self, intake: Intake, bytes: u64) {
+    /// Something was uploaded, or should have been.
+    pub fn upload(&self, upload: Upload, intake: Intake) {
         if let Some(inner) = &self.0 {
-            let labels = [KeyValue::new("outcome", intake.as_str())];
+            let labels = [
+                KeyValue::new("kind", upload.as_str()),
+                KeyValue::new("outcome", intake.as_str()),
+            ];
             inner.uploads.add(1, &labels);
-            if intake == Intake::Stored {
-                inner.upload_bytes.add(bytes, &[]);
-            }
         }
     }
 
-    /// A deployment was published.
+    /// An asset of this size was stored.
+    pub fn stored(&self, bytes: u64) {
+        if let Some(inner) = &self.0 {
+            inner.upload_bytes.add(bytes, &[]);
+        }
+    }
+
+    /// A deployment was published, or should have been.
     pub fn publish(&self, intake: Intake) {
         if let Some(inner) = &self.0 {
             let labels = [KeyValue::new("outcome", intake.as_str())];
@@ -181,88 +238,145 @@ impl Instruments {
         }
     }
 
-    /// A request was answered from what was known before the stores failed.
+    /// A request was answered from what was known before the record store failed.
     pub fn served_stale(&self) {
         if let Some(inner) = &self.0 {
             inner.served_stale.add(1, &[]);
         }
     }
 
-    /// Reads a value with this, whenever somebody asks for metrics. Call it once for each; `read` must not wait.
+    /// A request was for an asset that a deployment lists and the store lacks.
+    pub fn asset_pending(&self) {
+        if let Some(inner) = &self.0 {
+            inner.pending.add(1, &[]);
+        }
+    }
+
+    /// A request to write was refused. `reason` is one of a few fixed names.
+    pub fn auth_refusal(&self, reason: &'static str) {
+        if let Some(inner) = &self.0 {
+            inner.refusals.add(1, &[KeyValue::new("reason", reason)]);
+        }
+    }
+
+    /// Makes the counts of these reasons be there before anybody is refused.
+    pub fn expect_auth_refusals(&self, reasons: impl IntoIterator<Item = &'static str>) {
+        if let Some(inner) = &self.0 {
+            for reason in reasons {
+                inner.refusals.add(0, &[KeyValue::new("reason", reason)]);
+            }
+        }
+    }
+
+    /// Reads a value with this from now on, whenever somebody asks for metrics. Call it once for each; `read` must not wait.
     pub fn watch(&self, reading: Reading, read: impl Fn() -> u64 + Send + Sync + 'static) {
         if let Some(inner) = &self.0 {
-            let (unit, about) = reading.about();
-            inner.watch(reading.as_str(), unit, about, move || Some(read()));
+            inner.readings.add(reading, None, move || Some(read()));
+        }
+    }
+
+    /// The same for a value that is not there at all times.
+    pub fn watch_if_any(
+        &self,
+        reading: Reading,
+        read: impl Fn() -> Option<u64> + Send + Sync + 'static,
+    ) {
+        if let Some(inner) = &self.0 {
+            inner.readings.add(reading, None, read);
+        }
+    }
+
+    /// Reads how large a cache is, and how large it may be, in bytes.
+    pub fn watch_cache(
+        &self,
+        cache: Cache,
+        limit: u64,
+        used: impl Fn() -> Option<u64> + Send + Sync + 'static,
+    ) {
+        if let Some(inner) = &self.0 {
+            let readings = &inner.readings;
+            readings.add(Reading::CacheUsed, Some(cache), used);
+            readings.add(Reading::CacheLimit, Some(cache), move || Some(limit));
+        }
+    }
+
+    /// Reads what a runtime has to do.
+    pub fn watch_runtime(&self, runtime: &tokio::runtime::Handle) {
+        if let Some(inner) = &self.0 {
+            runtime::watch(&inner.readings, runtime);
         }
     }
 }
 
 impl Inner {
-    fn watch(
-        &self,
-        name: &'static str,
-        unit: &'static str,
-        about: &'static str,
-        read: impl Fn() -> Option<u64> + Send + Sync + 'static,
-    ) {
-        // The meter keeps what it was given; what is returned is of no use.
-        let _gauge = self
-            .meter
-            .u64_observable_gauge(name)
-            .with_unit(unit)
-            .with_description(about)
-            .with_callback(move |observer| {
-                if let Some(value) = read() {
-                    observer.observe(value, &[]);
-                }
-            })
-            .build();
-    }
-
-    fn watch_process(&self) {
-        let watched = [
-            (
-                "process.memory.usage",
-                "By",
-                "Resident memory of the process.",
-                Taken::Memory,
-            ),
-            (
-                "favonius.process.threads",
-                "{thread}",
-                "Threads of the process.",
-                Taken::Threads,
-            ),
-            (
-                "favonius.process.open_fds",
-                "{file}",
-                "Open file descriptors of the process.",
-                Taken::OpenFiles,
-            ),
-        ];
-        for (name, unit, about, taken) in watched {
-            self.watch(name, unit, about, move || taken.read());
+    /// Makes what is counted be there before anything happens.
+    fn begin_at_zero(&self) {
+        for upload in Upload::ALL {
+            for intake in Intake::ALL {
+                let labels = [
+                    KeyValue::new("kind", upload.as_str()),
+                    KeyValue::new("outcome", intake.as_str()),
+                ];
+                self.uploads.add(0, &labels);
+            }
+        }
+        // To publish what is published already is to publish it again.
+        for intake in [Intake::Stored, Intake::Rejected, Intake::Failed] {
+            let labels = [KeyValue::new("outcome", intake.as_str())];
+            self.publishes.add(0, &labels);
+        }
+        for counter in [&self.upload_bytes, &self.served_stale, &self.pending] {
+            counter.add(0, &[]);
         }
     }
+}
 
-    fn watch_losses(&self, losses: Arc<Losses>) {
-        let signals = [
-            (Signal::Traces, "traces"),
-            (Signal::Metrics, "metrics"),
-            (Signal::Logs, "logs"),
-        ];
-        let _counter = self
-            .meter
-            .u64_observable_counter("favonius.telemetry.dropped")
-            .with_unit("{record}")
-            .with_description("Spans, log records and exports of metrics that were lost.")
-            .with_callback(move |observer| {
-                for (signal, name) in signals {
-                    observer.observe(losses.of(signal), &[KeyValue::new("signal", name)]);
+fn active(inner: &Inner) -> u64 {
+    inner.active.load(Relaxed)
+}
+
+fn response_bytes(inner: &Inner) -> u64 {
+    inner.response_bytes.load(Relaxed)
+}
+
+fn count_lookups(meter: &Meter) -> Lookups {
+    let lookups = Lookups::default();
+    let counts = Arc::clone(&lookups);
+    let _counter = meter
+        .u64_observable_counter("favonius.cache.lookups")
+        .with_unit("{lookup}")
+        .with_description("Things that were looked up in a cache.")
+        .with_callback(move |observer| {
+            for (cache, counts) in Cache::ALL.iter().zip(counts.iter()) {
+                for (lookup, count) in Lookup::ALL.iter().zip(counts) {
+                    let labels = [
+                        KeyValue::new("cache", cache.as_str()),
+                        KeyValue::new("outcome", lookup.as_str()),
+                    ];
+                    observer.observe(count.load(Relaxed), &labels);
                 }
-            })
-            .build();
-    }
+            }
+        })
+        .build();
+    lookups
+}
+
+fn watch_losses(meter: &Meter, losses: Arc<Losses>) {
+    let signals = [
+        (Signal::Traces, "traces"),
+        (Signal::Metrics, "metrics"),
+        (Signal::Logs, "logs"),
+    ];
+    let _counter = meter
+        .u64_observable_counter("favonius.telemetry.dropped")
+        .with_unit("{record}")
+        .with_description("Spans, log records and exports of metrics that were lost.")
+        .with_callback(move |observer| {
+            for (signal, name) in signals {
+                observer.observe(losses.of(signal), &[KeyValue::new("signal", name)]);
+            }
+        })
+        .build();
 }
 
 impl fmt::Debug for Instruments {

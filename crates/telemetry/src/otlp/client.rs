@@ -98,7 +98,8 @@ impl Client {
                 Err(_) => Failure::TimedOut,
             };
             let wait = match failure {
-                Failure::Status(_, Some(asked)) => asked,
+                // One that asks for longer than there is gets no further attempt, however long that is.
+                Failure::Status(_, Some(asked)) => asked.min(within),
                 _ => pause.mul_f64(rand::random_range(0.5..1.0)),
             };
             let hopeless = attempt >= ATTEMPTS || Instant::now() + wait >= deadline;

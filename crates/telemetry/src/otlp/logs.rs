@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     Level,
+    access::{Access, MESSAGE},
     filter::Admission,
     stdout::{
         Clock,
@@ -144,22 +145,67 @@ where
             .get()
             .and_then(|dispatch| TraceIds::of_event(event, &ctx, dispatch));
         let level = Level::of(event.metadata());
-        let nanos = (self.clock)().saturating_mul(1_000_000);
         let size = BARE + attributes.bytes;
         let record = LogRecord {
-            time_unix_nano: nanos,
-            observed_time_unix_nano: nanos,
-            severity_number: severity(level).into(),
-            severity_text: level.as_str().into(),
             body: attributes.message.map(text),
             attributes: attributes.list,
             dropped_attributes_count: attributes.left_out,
-            flags: ids.map_or(0, |ids| ids.flags.into()),
-            trace_id: ids.map_or_else(Vec::new, |ids| ids.trace_id.to_be_bytes().into()),
-            span_id: ids.map_or_else(Vec::new, |ids| ids.span_id.to_be_bytes().into()),
-            event_name: String::new(),
+            ..bare((self.clock)(), level, ids)
         };
         self.queue.push(record, size);
+    }
+}
+
+/// The record of a line of the access log, and about how large it is.
+pub(crate) fn access(now_ms: u64, access: &Access<'_>) -> (LogRecord, usize) {
+    let mut bytes = BARE;
+    let mut attributes = Vec::with_capacity(9);
+    let mut put = |key: &str, value| {
+        bytes += ATTRIBUTE;
+        if let Value::StringValue(text) = &value {
+            bytes += text.len();
+        }
+        attributes.push(KeyValue {
+            key: key.to_owned(),
+            value: Some(AnyValue { value: Some(value) }),
+            ..KeyValue::default()
+        });
+    };
+    let word = |text: &str| Value::StringValue(text.to_owned());
+    let number = |number| Value::IntValue(i64::try_from(number).unwrap_or(i64::MAX));
+    put("http.request.method", word(access.method()));
+    put("http.route", word(access.request.route.as_str()));
+    put("server.address", word(access.host()));
+    put("url.path", word(access.path()));
+    if let Some(status) = access.status() {
+        put("http.response.status_code", number(status.into()));
+    }
+    if let Some(error) = access.error() {
+        put("error.type", word(error));
+    }
+    put("http.response.body.size", number(access.content));
+    put("duration_ms", Value::DoubleValue(access.duration_ms()));
+    put("request_id", word(access.request_id));
+    let record = LogRecord {
+        body: Some(text(MESSAGE.to_owned())),
+        attributes,
+        ..bare(now_ms, Level::Info, access.trace)
+    };
+    (record, bytes)
+}
+
+/// A record without what it says.
+fn bare(now_ms: u64, level: Level, ids: Option<TraceIds>) -> LogRecord {
+    let nanos = now_ms.saturating_mul(1_000_000);
+    LogRecord {
+        time_unix_nano: nanos,
+        observed_time_unix_nano: nanos,
+        severity_number: severity(level).into(),
+        severity_text: level.as_str().into(),
+        flags: ids.map_or(0, |ids| ids.flags.into()),
+        trace_id: ids.map_or_else(Vec::new, |ids| ids.trace_id.to_be_bytes().into()),
+        span_id: ids.map_or_else(Vec::new, |ids| ids.span_id.to_be_bytes().into()),
+        ..LogRecord::default()
     }
 }
 

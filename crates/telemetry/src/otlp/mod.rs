@@ -24,13 +24,13 @@ use opentelemetry_proto::{
 use opentelemetry_sdk::{Resource, resource::TelemetryResourceDetector};
 
 pub(crate) use exporter::{Exporter, LAST_EXPORTS, Work};
-pub(crate) use logs::{LogExport, layer as log_layer};
+pub(crate) use logs::{LogExport, access as access_record, layer as log_layer};
 pub(crate) use losses::Losses;
 pub use losses::Signal;
 pub(crate) use metrics::MetricExport;
 pub(crate) use queue::Queue;
 pub use settings::{Batch, Endpoint, InvalidEndpoint, Sampler};
-pub(crate) use spans::{SpanExport, layer as span_layer};
+pub(crate) use spans::{SpanExport, layer as span_layer, sdk_sampler};
 
 use crate::TelemetrySettings;
 

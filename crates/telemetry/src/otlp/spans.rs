@@ -26,7 +26,7 @@ use super::{
     queue::Queue,
     settings::{Batch, Endpoint, Sampler},
 };
-use crate::{LevelHandle, filter::ExportedSpans};
+use crate::{LevelHandle, filter::ExportedSpans, sampling::Ids};
 
 /// About what a span takes without its attributes.
 const BARE: usize = 512;
@@ -72,7 +72,7 @@ fn rejected(answer: &[u8]) -> u64 {
 /// A layer that makes spans of OpenTelemetry from those of `tracing`, and queues them.
 pub(crate) fn layer<S>(
     queue: Arc<Queue<SpanData>>,
-    sampler: Sampler,
+    sampler: trace::Sampler,
     resource: Resource,
     level: LevelHandle,
 ) -> impl Layer<S> + Send + Sync + use<S>
@@ -81,7 +81,8 @@ where
 {
     let provider = SdkTracerProvider::builder()
         .with_span_processor(Enqueue(queue))
-        .with_sampler(sdk_sampler(sampler))
+        .with_sampler(sampler)
+        .with_id_generator(Ids::default())
         .with_span_limits(SpanLimits::default())
         .with_resource(resource)
         .build();
@@ -96,7 +97,7 @@ where
         .with_filter(ExportedSpans(level))
 }
 
-fn sdk_sampler(sampler: Sampler) -> trace::Sampler {
+pub(crate) fn sdk_sampler(sampler: Sampler) -> trace::Sampler {
     let by_parent = |root| trace::Sampler::ParentBased(Box::new(root));
     match sampler {
         Sampler::AlwaysOn => trace::Sampler::AlwaysOn,

@@ -1,6 +1,6 @@
 //! Puts lines together.
 
-use std::{fmt, sync::Arc};
+use std::{cell::RefCell, fmt, sync::Arc};
 
 use time::{UtcDateTime, format_description::StaticFormatDescription, macros::format_description};
 
@@ -39,6 +39,15 @@ impl Renderer {
         self.format
     }
 
+    pub(crate) fn clock(&self) -> Arc<Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// The members of JSON lines that are the same in each.
+    pub(crate) fn service(&self) -> &[u8] {
+        &self.service
+    }
+
     /// One line with its line break.
     pub(crate) fn line(&self, level: Level, fields: Fields, ids: Option<TraceIds>) -> Vec<u8> {
         let (message, fields) = fields.finish();
@@ -63,18 +72,23 @@ impl Renderer {
             }
         }
         line.extend_from_slice(&fields);
-        if let Some(TraceIds {
-            trace_id, span_id, ..
-        }) = ids
-        {
-            self.id(&mut line, "trace_id", format_args!("{trace_id:032x}"));
-            self.id(&mut line, "span_id", format_args!("{span_id:016x}"));
+        if let Some(ids) = ids {
+            self.trace(&mut line, ids);
         }
         if self.format == Format::Json {
             line.push(b'}');
         }
         line.push(b'\n');
         line
+    }
+
+    /// Adds the trace that a line is of.
+    pub(crate) fn trace(&self, line: &mut Vec<u8>, ids: TraceIds) {
+        let TraceIds {
+            trace_id, span_id, ..
+        } = ids;
+        self.id(line, "trace_id", format_args!("{trace_id:032x}"));
+        self.id(line, "span_id", format_args!("{span_id:016x}"));
     }
 
     fn id(&self, line: &mut Vec<u8>, name: &str, digits: fmt::Arguments<'_>) {
@@ -92,6 +106,36 @@ impl Renderer {
         fields.put("log.dropped", &Value::Plain(format_args!("{lines}")));
         self.line(Level::Warn, fields, None)
     }
+}
+
+thread_local! {
+    /// A second and how it is written: most lines are of the same as the one before.
+    static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+}
+
+/// Where the milliseconds stand in a time.
+const MILLIS_AT: usize = "2026-11-21T07:46:24.".len();
+
+/// Adds a time, as [`timestamp`] writes it.
+pub(crate) fn write_timestamp(out: &mut Vec<u8>, ms: u64) {
+    SECOND.with_borrow_mut(|(second, written)| {
+        if *second != ms / 1000 {
+            *written = timestamp(ms);
+            *second = ms / 1000;
+        }
+        let at = out.len() + MILLIS_AT;
+        out.extend_from_slice(written.as_bytes());
+        // What no calendar has is written as a beginning, which has none.
+        let millis = if written.starts_with("1970-01-01T00:00:00") {
+            if ms < 1000 { ms } else { 0 }
+        } else {
+            ms % 1000
+        };
+        let places = out.get_mut(at..at + 3).unwrap_or_default();
+        for (place, unit) in places.iter_mut().zip([100, 10, 1]) {
+            *place = b'0' + u8::try_from(millis / unit % 10).unwrap_or_default();
+        }
+    });
 }
 
 /// A time that no calendar of four-digit years has is written as the beginning of 1970.
@@ -119,6 +163,9 @@ mod tests {
         ];
         for (ms, expected) in cases {
             assert_eq!(timestamp(ms), expected, "{ms}");
+            let mut quick = Vec::new();
+            write_timestamp(&mut quick, ms);
+            assert_eq!(String::from_utf8(quick).unwrap(), expected, "{ms}");
         }
     }
 }

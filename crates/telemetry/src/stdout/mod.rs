@@ -2,8 +2,8 @@
 
 pub(crate) mod fields;
 mod human;
-mod json;
-mod line;
+pub(crate) mod json;
+pub(crate) mod line;
 mod queue;
 
 #[cfg(test)]
@@ -21,8 +21,8 @@ use tracing::{Dispatch, Event, Subscriber, dispatcher::WeakDispatch};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use crate::{
-    Level, LevelHandle, TelemetryError, TelemetryGuard, TelemetrySettings,
-    filter::Admission,
+    AccessLog, Level, LevelHandle, Reporter, TelemetryError, TelemetryGuard, TelemetrySettings,
+    filter::{Admission, Spans},
     stdout::{fields::Fields, line::Renderer},
     trace::TraceIds,
 };
@@ -133,31 +133,37 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let level = LevelHandle::new(settings.level);
-    let (layer, queue) = lines(settings, output, &level)?;
-    Ok((layer, TelemetryGuard::new(level, queue)))
+    let (layer, queue, renderer) = lines(settings, output, &level)?;
+    let access_log = AccessLog::new(level.clone(), renderer, queue.clone(), None);
+    let reporter = Reporter {
+        access_log,
+        level: Some(level.clone()),
+        ..Reporter::default()
+    };
+    Ok((layer, TelemetryGuard::new(level, queue, reporter)))
 }
 
-/// The layer, and what it writes to.
+/// The layer, what it writes to, and what makes its lines.
 pub(crate) fn lines<S>(
     settings: &TelemetrySettings,
     output: Output,
     level: &LevelHandle,
-) -> Result<(impl Layer<S> + Send + Sync + use<S>, Queue), TelemetryError>
+) -> Result<(impl Layer<S> + Send + Sync + use<S>, Queue, Arc<Renderer>), TelemetryError>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let renderer = Arc::new(Renderer::new(settings, output.format, output.clock));
     let queue = Queue::start(output.writer, Arc::clone(&renderer), output.queue_bytes)
         .map_err(TelemetryError::Thread)?;
-    let names_traces = settings.names_traces();
+    let spans = settings.spans();
     let lines = Lines {
-        renderer,
+        renderer: Arc::clone(&renderer),
         queue: queue.clone(),
-        names_traces,
+        names_traces: spans != Spans::None,
         dispatch: OnceLock::new(),
     };
-    let admission = Admission::new(level.clone(), names_traces);
-    Ok((lines.with_filter(admission), queue))
+    let admission = Admission::new(level.clone(), spans);
+    Ok((lines.with_filter(admission), queue, renderer))
 }
 
 /// Turns events into lines.

@@ -2,6 +2,7 @@
 //!
 //! Standard output may be a pipe that nobody empties. So lines are put into a buffer of bounded size, and a thread of
 //! its own writes what it finds there, all of it at once. A lock is only ever held to copy bytes, never to write them.
+//! Lines that are in no hurry do not wake the thread one by one: it waits for more of them for a moment.
 
 use std::{
     fmt,
@@ -18,7 +19,10 @@ use crate::Level;
 /// Room for what ends the process, when all other room is taken.
 const RESERVE: usize = 64 * 1024;
 /// How much room a buffer keeps when it has become empty.
-const KEPT_ROOM: usize = 64 * 1024;
+const KEPT_ROOM: usize = 256 * 1024;
+/// How long lines that are in no hurry are gathered, unless they have become so many bytes.
+const GATHER: Duration = Duration::from_millis(50);
+const GATHERED: usize = 64 * 1024;
 /// How long to wait for an output that takes nothing just now.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -33,26 +37,43 @@ struct Shared {
     /// All is written.
     emptied: Condvar,
     most_bytes: usize,
+    /// So many bytes are worth to be written.
+    worthwhile: usize,
 }
 
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
+    /// Whether something is in a hurry.
+    urgent: bool,
     /// Lines that are lost and not reported yet.
     unreported: u64,
     /// Lines that are lost, since the start.
     lost: u64,
     /// Whether the thread has lines that it has not written yet.
     writing: bool,
-    /// Whether no more lines are taken.
-    closed: bool,
-    /// Whether the thread has ended.
-    ended: bool,
+    life: Life,
+}
+
+/// How far the queue has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Life {
+    #[default]
+    Open,
+    /// No more lines are taken.
+    Closed,
+    /// The thread has ended.
+    Ended,
 }
 
 impl State {
     fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.unreported == 0 && !self.writing
+    }
+
+    /// Whether it is worth to wait for more.
+    fn gathers(&self, worthwhile: usize) -> bool {
+        !self.urgent && self.life == Life::Open && self.waiting.len() < worthwhile
     }
 }
 
@@ -68,6 +89,7 @@ impl Queue {
             filled: Condvar::new(),
             emptied: Condvar::new(),
             most_bytes,
+            worthwhile: GATHERED.min(most_bytes / 2),
         });
         let queue = Self(Arc::clone(&shared));
         thread::Builder::new()
@@ -79,20 +101,36 @@ impl Queue {
     /// Puts a line in, if there is room. Never waits for the output.
     pub(crate) fn push(&self, level: Level, line: &[u8]) {
         let reserve = if level == Level::Fatal { RESERVE } else { 0 };
-        let most_bytes = self.0.most_bytes.saturating_add(reserve);
         let mut state = self.0.lock();
-        if state.closed || state.ended {
-            state.lost += 1;
-            return;
+        self.put(&mut state, line, reserve);
+        state.urgent = true;
+        drop(state);
+        self.0.filled.notify_one();
+    }
+
+    /// The same for a line of which there are many: it may be written a moment later, together with others.
+    pub(crate) fn push_unhurried(&self, line: &[u8]) {
+        let mut state = self.0.lock();
+        let before = state.waiting.len();
+        self.put(&mut state, line, 0);
+        let worthwhile = self.0.worthwhile;
+        let wakes = before == 0 || before < worthwhile && state.waiting.len() >= worthwhile;
+        drop(state);
+        if wakes {
+            self.0.filled.notify_one();
         }
-        if state.waiting.len() + line.len() > most_bytes {
+    }
+
+    fn put(&self, state: &mut State, line: &[u8], reserve: usize) {
+        let most_bytes = self.0.most_bytes.saturating_add(reserve);
+        if state.life != Life::Open {
+            state.lost += 1;
+        } else if state.waiting.len() + line.len() > most_bytes {
             state.lost += 1;
             state.unreported += 1;
         } else {
             state.waiting.extend_from_slice(line);
         }
-        drop(state);
-        self.0.filled.notify_one();
     }
 
     /// How many lines were lost.
@@ -102,18 +140,23 @@ impl Queue {
 
     /// Waits until all is written, but no longer than this; says whether it is.
     pub(crate) fn flush(&self, longest: Duration) -> bool {
-        let busy = |state: &mut State| !state.is_idle() && !state.ended;
+        let busy = |state: &mut State| !state.is_idle() && state.life != Life::Ended;
+        let mut state = self.0.lock();
+        state.urgent = true;
+        self.0.filled.notify_one();
         let (state, _) = self
             .0
             .emptied
-            .wait_timeout_while(self.0.lock(), longest, busy)
+            .wait_timeout_while(state, longest, busy)
             .unwrap_or_else(PoisonError::into_inner);
         state.is_idle()
     }
 
     /// Takes no more lines, and waits for the rest as [`flush`](Self::flush) does.
     pub(crate) fn close(&self, longest: Duration) {
-        self.0.lock().closed = true;
+        let mut state = self.0.lock();
+        state.life = state.life.max(Life::Closed);
+        drop(state);
         self.0.filled.notify_one();
         self.flush(longest);
     }
@@ -161,14 +204,19 @@ impl Shared {
     /// Waits for lines and takes all of them; returns how many were dropped since the last time, or nothing at the
     /// end.
     fn next(&self, batch: &mut Vec<u8>) -> Option<u64> {
-        let idle = |state: &mut State| state.is_idle() && !state.closed;
-        let mut state = self
+        let idle = |state: &mut State| state.is_idle() && state.life == Life::Open;
+        let state = self
             .filled
             .wait_while(self.lock(), idle)
             .unwrap_or_else(PoisonError::into_inner);
         if state.is_idle() {
             return None;
         }
+        let (mut state, _) = self
+            .filled
+            .wait_timeout_while(state, GATHER, |state| state.gathers(self.worthwhile))
+            .unwrap_or_else(PoisonError::into_inner);
+        state.urgent = false;
         mem::swap(&mut state.waiting, batch);
         state.writing = true;
         Some(mem::take(&mut state.unreported))
@@ -180,7 +228,7 @@ struct Ended<'a>(&'a Shared);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        self.0.lock().ended = true;
+        self.0.lock().life = Life::Ended;
         self.0.emptied.notify_all();
     }
 }

@@ -4,8 +4,6 @@
     reason = "tests, and the collector that they talk to"
 )]
 
-mod collector;
-
 use std::{
     collections::BTreeMap,
     io::{self, Write},
@@ -14,14 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use collector::{Collector, Manner};
 use favonius_telemetry::{
-    Batch, Endpoint, Sampler, Signal, Telemetry, TelemetryGuard, TelemetrySettings, continue_trace,
-    fatal,
-    instruments::{Reading, Route},
-    pass_on_trace, record_answer, request_span,
+    Access, Batch, Endpoint, Sampler, Signal, Telemetry, TelemetryGuard, TelemetrySettings,
+    continue_trace, fatal,
+    instruments::{Cache, Ending, Request, Route},
+    pass_on_trace, record_answer,
     stdout::Output,
 };
+use favonius_testing::{Collector, Manner, Post};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use opentelemetry_proto::tonic::{
     collector::{
@@ -33,6 +31,7 @@ use opentelemetry_proto::tonic::{
     metrics::v1::{metric::Data, number_data_point::Value as Number},
     trace::v1::{Span, span::SpanKind, status::StatusCode as StatusCodeOf},
 };
+use prost::Message;
 use tracing_subscriber::{Registry, layer::SubscriberExt as _};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -84,10 +83,14 @@ fn traceparent(flags: &str) -> HeaderMap {
     headers
 }
 
+fn decoded<M: Message + Default>(post: &Post) -> M {
+    M::decode(&post.body[..]).unwrap()
+}
+
 fn spans(collector: &Collector, path: &str) -> Vec<Span> {
     let posts = collector.at(path).into_iter();
     posts
-        .flat_map(|post| post.decode::<ExportTraceServiceRequest>().resource_spans)
+        .flat_map(|post| decoded::<ExportTraceServiceRequest>(&post).resource_spans)
         .flat_map(|resource| resource.scope_spans)
         .flat_map(|scope| scope.spans)
         .collect()
@@ -96,7 +99,7 @@ fn spans(collector: &Collector, path: &str) -> Vec<Span> {
 fn records(collector: &Collector, path: &str) -> Vec<LogRecord> {
     let posts = collector.at(path).into_iter();
     posts
-        .flat_map(|post| post.decode::<ExportLogsServiceRequest>().resource_logs)
+        .flat_map(|post| decoded::<ExportLogsServiceRequest>(&post).resource_logs)
         .flat_map(|resource| resource.scope_logs)
         .flat_map(|scope| scope.log_records)
         .collect()
@@ -140,10 +143,12 @@ fn a_request_with_its_spans_and_lines() {
         .traces(to("/base/t"), Sampler::ParentOrAlwaysOff, Batch::default())
         .logs(to("/l"), Batch::default());
     let mut passed_on = HeaderMap::new();
-    let lines = run(&settings, |_| {
-        let request = request_span(&Method::GET, Route::Deployment, &traceparent("01"));
+    let lines = run(&settings, |guard| {
+        let traces = guard.reporter().traces;
+        let request = traces.request(&Method::GET, Route::Deployment, &traceparent("01"), "r-1");
+        let request = request.span;
         request.in_scope(|| {
-            let storage = tracing::debug_span!("redis", otel.kind = "client");
+            let storage = back_end();
             pass_on_trace(&storage, &mut passed_on);
             storage.in_scope(|| tracing::warn!(n = 7, big = u64::MAX, "within"));
             record_answer(&request, StatusCode::OK);
@@ -168,6 +173,7 @@ fn a_request_with_its_spans_and_lines() {
     let expected = [
         ("http.request.method", "GET".to_owned()),
         ("http.response.status_code", "200".into()),
+        ("favonius.request_id", "r-1".into()),
         ("http.route", "/*".into()),
     ];
     assert_eq!(found, BTreeMap::from(expected));
@@ -210,7 +216,7 @@ fn a_request_with_its_spans_and_lines() {
         assert_eq!(post.headers.get("x-from-environment"), None);
     }
     let post = collector.at("/l").remove(0);
-    let logs: ExportLogsServiceRequest = post.decode();
+    let logs: ExportLogsServiceRequest = decoded(&post);
     let resource = logs.resource_logs[0].resource.clone().unwrap();
     let found = attributes(&resource.attributes);
     assert_eq!(found["service.name"], "edge");
@@ -269,10 +275,11 @@ fn spans_of_requests() {
             StatusCodeOf::Unset,
         ),
     ];
-    run(&settings, |_| {
+    run(&settings, |guard| {
+        let traces = guard.reporter().traces;
         for (method, route, status, _, _) in cases {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            let span = request_span(&method, route, &HeaderMap::new());
+            let span = traces.request(&method, route, &HeaderMap::new(), "").span;
             record_answer(&span, StatusCode::from_u16(status).unwrap());
         }
     });
@@ -309,12 +316,123 @@ fn samplers() {
         let collector = Collector::start(Manner::Takes);
         let to = endpoint(&collector.url("/t"));
         let settings = settings().traces(to, sampler, Batch::default());
-        run(&settings, |_| {
-            let span = tracing::info_span!("request");
-            continue_trace(&span, &parent.map(traceparent).unwrap_or_default());
+        let headers = parent.map(traceparent).unwrap_or_default();
+        run(&settings, |guard| {
+            // Spans of the program around us ...
+            let span = tracing::info_span!("theirs");
+            continue_trace(&span, &headers);
+            drop(span);
+            // ... and those of requests, which are not made in vain.
+            let traces = guard.reporter().traces;
+            let request = traces.request(&Method::GET, Route::Deployment, &headers, "r-1");
+            assert_eq!(request.span.is_disabled(), !expected, "{sampler:?}");
+            request.span.in_scope(|| {
+                drop(back_end());
+                tracing::warn!("within");
+            });
         });
-        let kept = spans(&collector, "/t").len() == 1;
-        assert_eq!(kept, expected, "{sampler:?}, parent {parent:?}");
+        let kept = spans(&collector, "/t");
+        let mut names: Vec<_> = kept.iter().map(|span| span.name.as_str()).collect();
+        names.sort_unstable();
+        let all = ["GET /*", "redis", "theirs"];
+        let expected_names = if expected { &all[..] } else { &[] };
+        assert_eq!(names, expected_names, "{sampler:?}, parent {parent:?}");
+        if parent.is_some() {
+            assert!(kept.iter().all(|span| hex(&span.trace_id) == TRACE));
+        }
+    }
+}
+
+/// The span of an operation of a back end.
+fn back_end() -> tracing::Span {
+    tracing::debug_span!(target: "favonius_storage_redis", "redis", otel.kind = "client")
+}
+
+#[test]
+fn a_share_of_traces_is_kept_by_their_ids() {
+    let collector = Collector::start(Manner::Takes);
+    let to = endpoint(&collector.url("/t"));
+    let settings = settings().traces(to, Sampler::ParentOrRatio(0.25), Batch::default());
+    let mut kept = 0;
+    run(&settings, |guard| {
+        let traces = guard.reporter().traces;
+        for _ in 0..1000 {
+            let request = traces.request(&Method::GET, Route::Deployment, &HeaderMap::new(), "r-1");
+            kept += usize::from(!request.span.is_disabled());
+            request.span.in_scope(|| drop(back_end()));
+        }
+        // Nobody's.
+        drop(back_end());
+        let check = traces.background(|| tracing::info_span!("check"));
+        check.in_scope(|| drop(back_end()));
+        kept += usize::from(!check.is_disabled());
+    });
+    assert!((100..500).contains(&kept), "{kept}");
+    let spans = spans(&collector, "/t");
+    assert_eq!(spans.len(), kept * 2);
+    for span in spans {
+        // Whoever else samples by this share keeps them too: the specification of `TraceIdRatioBased` in the SDK.
+        let low = u64::from_be_bytes(span.trace_id[8..].try_into().unwrap());
+        assert!((low >> 1) < (1 << 63) / 4, "{}", hex(&span.trace_id));
+    }
+}
+
+#[test]
+fn lines_of_requests() {
+    let collector = Collector::start(Manner::Takes);
+    let to = |path: &str| endpoint(&collector.url(path));
+    let settings = settings()
+        .traces(to("/t"), Sampler::ParentOrAlwaysOff, Batch::default())
+        .logs(to("/l"), Batch::default());
+    let lines = run(&settings, |guard| {
+        let reporter = guard.reporter();
+        for flags in ["01", "00"] {
+            let headers = traceparent(flags);
+            let request = Request {
+                method: &Method::GET,
+                route: Route::Deployment,
+                status: Some(StatusCode::NOT_FOUND),
+                ending: Ending::Whole,
+                took: Duration::from_micros(1500),
+            };
+            let span = reporter
+                .traces
+                .request(request.method, request.route, &headers, "r-1");
+            reporter.access_log.write(&Access {
+                request,
+                host: "www.test",
+                path: "/x",
+                content: 3,
+                request_id: "r-1",
+                trace: span.ids(),
+            });
+        }
+    });
+    let spans = spans(&collector, "/t");
+    assert_eq!(spans.len(), 1);
+    let records = records(&collector, "/l");
+    assert_eq!(records.len(), 2);
+    // The one names its own span, the other, which was not kept, that of its caller.
+    for (record, span_id) in records.iter().zip([hex(&spans[0].span_id), PARENT.into()]) {
+        assert_eq!(shown(record.body.as_ref()), "Request");
+        assert_eq!(record.severity_text, "info");
+        assert_eq!(hex(&record.trace_id), TRACE);
+        assert_eq!(hex(&record.span_id), span_id);
+        let found = attributes(&record.attributes);
+        let expected = [
+            ("duration_ms", "1.5"),
+            ("http.request.method", "GET"),
+            ("http.response.body.size", "3"),
+            ("http.response.status_code", "404"),
+            ("http.route", "/*"),
+            ("request_id", "r-1"),
+            ("server.address", "www.test"),
+            ("url.path", "/x"),
+        ]
+        .map(|(key, value)| (key, value.to_owned()));
+        assert_eq!(found, BTreeMap::from(expected));
+        let ids = format!(r#""trace_id":"{TRACE}","span_id":"{span_id}""#);
+        assert!(lines.contains(&ids), "{ids} in {lines}");
     }
 }
 
@@ -368,15 +486,22 @@ fn metrics() {
     run(&seldom, |guard| {
         let instruments = guard.instruments();
         for _ in 0..3 {
-            let took = Duration::from_millis(30);
-            instruments.request(&Method::GET, Route::Deployment, StatusCode::OK, took);
+            let request = Request {
+                method: &Method::GET,
+                route: Route::Deployment,
+                status: Some(StatusCode::OK),
+                ending: Ending::Whole,
+                took: Duration::from_millis(30),
+            };
+            instruments.request_begun();
+            instruments.request_ended(&request, 1);
         }
-        instruments.watch(Reading::CacheUsed, || 77);
+        instruments.watch_cache(Cache::Pages, 100, || Some(77));
     });
     let posts = collector.at("/seldom");
     assert_eq!(posts.len(), 1, "at the end");
     assert_eq!(posts[0].headers["x-token"], "s3cret");
-    let request: ExportMetricsServiceRequest = posts[0].decode();
+    let request: ExportMetricsServiceRequest = decoded(&posts[0]);
     let resource = request.resource_metrics[0].resource.clone().unwrap();
     assert_eq!(attributes(&resource.attributes)["service.name"], "edge");
     let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
@@ -438,6 +563,26 @@ fn what_is_refused_for_now_is_sent_again() {
         assert_eq!(guard.lost_telemetry(Signal::Logs), 0);
     });
     assert_eq!(records(&collector, "/l").len(), 2, "the same one twice");
+}
+
+#[test]
+fn a_collector_that_asks_for_a_pause_of_ages_ends_nothing() {
+    let collector = Collector::start(Manner::Postpones("18446744073709551615"));
+    let to = endpoint(&collector.url("/l"));
+    let batch = Batch {
+        schedule_delay: Duration::from_millis(10),
+        ..Batch::default()
+    };
+    run(&settings().logs(to, batch), |guard| {
+        for expected in 1..=3 {
+            tracing::info!("x");
+            let begun = Instant::now();
+            while guard.lost_telemetry(Signal::Logs) < expected {
+                assert!(begun.elapsed() < Duration::from_secs(30), "no more is sent");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    });
 }
 
 #[test]
