@@ -195,6 +195,22 @@ async fn redis_killed_and_back() {
     assert_eq!(status_of(&there.client, "/readyz").await, 200);
     let served_there = serves_what_is_known(&there, 300).await;
     assert_eq!(status_of(&there.client, "/readyz").await, 200);
+    let page = site.client.get("/metrics").send().await.expect_status(200);
+    let page = page.text();
+    let value = |series: &str| -> u64 {
+        let mut values = page.lines().filter_map(|line| line.strip_prefix(series));
+        let value = values
+            .next()
+            .unwrap_or_else(|| panic!("no {series} in\n{page}"));
+        value.trim().parse().unwrap()
+    };
+    assert_eq!(value("favonius_ready "), 0);
+    // Until it is noticed that changes are not told, what is in memory counts as known.
+    assert!(value("favonius_served_stale_total ") > 250, "{page}");
+    let failed_reads = "favonius_storage_operation_duration_seconds_count{backend=\"redis\",\
+                        operation=\"deployment\",outcome=\"unavailable\"} ";
+    assert!(value(failed_reads) > 0, "{page}");
+
     // And after minutes of failed checks things are as at the start.
     serves_what_is_known(&site, 100).await;
     fails_fast(&site, 2).await;

@@ -257,6 +257,14 @@ async fn a_body_that_breaks_off_never_looks_whole() {
         matches!(broken, Err(ClientError::Body { .. })),
         "{broken:?}"
     );
+    let page = site.client.get("/metrics").send().await.expect_status(200);
+    for (status, count) in [("200", 2), ("206", 1)] {
+        let series = format!(
+            "http_server_request_duration_seconds_count{{error_type=\"broken\",\
+             http_request_method=\"GET\",http_response_status_code=\"{status}\",http_route=\"/*\"}} {count}\n"
+        );
+        assert!(page.text().contains(&series), "{series}{}", page.text());
+    }
     setup.proxy.pass();
     recovers(&setup, &site, &build).await;
     show(

@@ -8,7 +8,12 @@ use favonius_config::{RedisSettings, S3Credentials, S3Settings, Settings, Storag
 use favonius_http::Backends;
 use favonius_storage::{Assets, Clock, EmbeddedRecords, RecordStore, embedded_assets};
 use favonius_storage_redis::{Endpoint, RedisOptions, RedisRecords, RedisTopology, TlsOptions};
-use favonius_storage_s3::{Credentials, S3Options, s3_store};
+use favonius_storage_s3::{Credentials, S3Options, SocketUse, s3_store_and_sockets};
+use favonius_telemetry::{
+    Instruments,
+    instruments::{Backend, Reading},
+    measured_objects, measured_records,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::options;
@@ -37,25 +42,32 @@ impl Opened {
     }
 }
 
-/// Opens the back ends. Must be called inside a Tokio runtime.
-pub(crate) fn open(settings: &Settings) -> anyhow::Result<(Opened, Backends)> {
+/// Opens the back ends, and measures what they do. Must be called inside a Tokio runtime.
+pub(crate) fn open(
+    settings: &Settings,
+    instruments: &Instruments,
+) -> anyhow::Result<(Opened, Backends)> {
     let opened = Opened {
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     };
-    let (objects, records): (_, Arc<dyn RecordStore>) = match &settings.storage {
-        Storage::Embedded { data_dir, .. } => {
-            let objects = embedded_assets(&data_dir.join("assets"))?;
-            let records = EmbeddedRecords::open(&data_dir.join("records.redb"))?;
-            (objects, Arc::new(records))
-        }
-        Storage::S3Redis { s3, redis, .. } => {
-            let objects = s3_store(&s3_options(s3)?)?;
-            let records =
-                RedisRecords::connect(&redis_options(redis), &opened.tasks, &opened.stop)?;
-            (objects, Arc::new(records))
-        }
-    };
+    let (objects, records, [of_objects, of_records]): (_, Arc<dyn RecordStore>, _) =
+        match &settings.storage {
+            Storage::Embedded { data_dir, .. } => {
+                let objects = embedded_assets(&data_dir.join("assets"))?;
+                let records = EmbeddedRecords::open(&data_dir.join("records.redb"))?;
+                (objects, Arc::new(records), [Backend::Embedded; 2])
+            }
+            Storage::S3Redis { s3, redis, .. } => {
+                let (objects, sockets) = s3_store_and_sockets(&s3_options(s3)?)?;
+                watch_sockets(instruments, &sockets);
+                let records =
+                    RedisRecords::connect(&redis_options(redis), &opened.tasks, &opened.stop)?;
+                (objects, Arc::new(records), [Backend::S3, Backend::Redis])
+            }
+        };
+    let objects = measured_objects(objects, of_objects, instruments);
+    let records = measured_records(records, of_records, instruments);
     let jwt = &settings.jwt;
     let options = VerifierOptions {
         require_application: jwt.require_application,
@@ -69,6 +81,16 @@ pub(crate) fn open(settings: &Settings) -> anyhow::Result<(Opened, Backends)> {
         clock: Clock::system(),
     };
     Ok((opened, backends))
+}
+
+fn watch_sockets(instruments: &Instruments, sockets: &SocketUse) {
+    let watch = |reading, read: fn(&SocketUse) -> usize| {
+        let sockets = sockets.clone();
+        instruments.watch(reading, move || read(&sockets) as u64);
+    };
+    watch(Reading::S3SocketsUsed, SocketUse::used);
+    watch(Reading::S3SocketsWaiting, SocketUse::waiting);
+    watch(Reading::S3SocketsLimit, SocketUse::limit);
 }
 
 fn s3_options(settings: &S3Settings) -> anyhow::Result<S3Options> {

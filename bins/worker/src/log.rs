@@ -1,9 +1,9 @@
 //! What the worker says of itself at the start.
 
-use std::net::SocketAddr;
-
 use favonius_config::{Batch, LogLevel, Sampler, Settings, SignalExport};
 use favonius_telemetry::{Endpoint, InvalidEndpoint, Level, TelemetrySettings};
+
+use crate::Worker;
 
 /// How the log is written, and what is exported where.
 pub fn settings(settings: &Settings) -> Result<TelemetrySettings, InvalidEndpoint> {
@@ -16,7 +16,9 @@ pub fn settings(settings: &Settings) -> Result<TelemetrySettings, InvalidEndpoin
         LogLevel::Fatal => Level::Fatal,
     };
     let from = &settings.telemetry;
-    let mut telemetry = TelemetrySettings::new(&from.service_name).level(level);
+    let mut telemetry = TelemetrySettings::new(&from.service_name)
+        .level(level)
+        .prometheus();
     if let Some(name) = &settings.replication.name {
         telemetry = telemetry.replica(name);
     }
@@ -69,30 +71,17 @@ fn sampler(sampler: Sampler) -> favonius_telemetry::Sampler {
 
 /// The line that operators wait for, and what they have set that this version does not do yet: a setting that is taken in
 /// silence looks like one that works.
-pub fn started(settings: &Settings, address: SocketAddr) {
-    let not_yet = [
-        (
-            settings.replication.name.is_some(),
-            "ZE_WORKER_REPLICA_NAME",
-            "it does not replicate",
-        ),
-        (
-            settings.server.metrics.port.is_some(),
-            "ZE_WORKER_METRICS_PORT",
-            "it has no metrics",
-        ),
-    ];
-    for (set, key, what) in not_yet {
-        if set {
-            tracing::warn!(
-                key,
-                "This version takes the setting and does nothing with it: {what}"
-            );
-        }
+pub fn started(settings: &Settings, worker: &Worker) {
+    if settings.replication.name.is_some() {
+        tracing::warn!(
+            key = "ZE_WORKER_REPLICA_NAME",
+            "This version takes the setting and does nothing with it: it does not replicate"
+        );
     }
     tracing::info!(
-        server.port = address.port(),
+        server.port = worker.address().port(),
         otel.enabled = settings.telemetry.is_exporting(),
+        metrics.port = worker.metrics_address().map(|address| address.port()),
         "Worker listening"
     );
 }

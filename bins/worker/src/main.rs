@@ -23,7 +23,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = run(&loaded);
+    let ended = run(&loaded, &telemetry);
     if let Err(error) = &ended {
         fatal!(error = format!("{error:#}"), "Worker ended");
     }
@@ -39,7 +39,7 @@ fn telemetry(settings: &Settings) -> anyhow::Result<TelemetryGuard> {
     Ok(Telemetry::init(&log::settings(settings)?)?)
 }
 
-fn run(loaded: &Loaded) -> anyhow::Result<()> {
+fn run(loaded: &Loaded, telemetry: &TelemetryGuard) -> anyhow::Result<()> {
     for warning in &loaded.warnings {
         tracing::warn!(key = warning.key(), "{warning}");
     }
@@ -52,8 +52,8 @@ fn run(loaded: &Loaded) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let worker = Worker::start(&loaded.settings)?;
-        log::started(&loaded.settings, worker.address());
+        let worker = Worker::start(&loaded.settings, telemetry.reporter())?;
+        log::started(&loaded.settings, &worker);
         let shutdown = async {
             tokio::select! {
                 _ = terminate.recv() => {}

@@ -3,10 +3,13 @@
 use anyhow::Context;
 use favonius_config::{AssetHashMode, BindHost, Readyz, Settings};
 use favonius_contract::Delimiter;
-use favonius_http::{Bind, EdgeOptions, ReadyWhen, ServerOptions, TlsFiles};
+use favonius_http::{
+    BearerToken, Bind, EdgeOptions, MetricsOptions, ReadyWhen, ServerOptions, TlsFiles,
+};
 use favonius_storage::HashCheck;
+use favonius_telemetry::Reporter;
 
-pub(crate) fn edge(settings: &Settings) -> anyhow::Result<EdgeOptions> {
+pub(crate) fn edge(settings: &Settings, reporter: Reporter) -> anyhow::Result<EdgeOptions> {
     let server = &settings.server;
     let defaults = EdgeOptions::default();
     let public_url = server
@@ -35,6 +38,15 @@ pub(crate) fn edge(settings: &Settings) -> anyhow::Result<EdgeOptions> {
             Readyz::Serving => ReadyWhen::Serving,
         },
         access_log: server.access_log,
+        metrics: MetricsOptions {
+            apart: server.metrics.port.is_some(),
+            token: server
+                .metrics
+                .token
+                .as_ref()
+                .map(|token| BearerToken::new(token.expose())),
+        },
+        reporter,
         // The size of the cache is what we know of the memory there is; the defaults are for plenty.
         deployment_cache_bytes: share(server.cache_bytes, defaults.deployment_cache_bytes),
         page_cache_bytes: share(server.cache_bytes / 4, defaults.page_cache_bytes),

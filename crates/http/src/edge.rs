@@ -1,4 +1,4 @@
-//! The service itself: what it is made of, and the order in which a request passes through it.
+//! The service itself: what it is made of, and how it begins and ends.
 
 use std::{
     convert::Infallible,
@@ -10,10 +10,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use favonius_auth::Verifier;
+use favonius_auth::{Unauthenticated, Verifier};
 use favonius_contract::{ApplicationUid, AssetRef, Delimiter, EdgeHost};
 use favonius_storage::{Assets, Clock, HashCheck, RecordStore};
-use http::{HeaderValue, Method, Request, Response, Version, header};
+use favonius_telemetry::{Instruments, Reporter, instruments::Cache as Kept};
+use http::{Request, Response};
 use http_body::Body;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
@@ -24,15 +25,21 @@ use crate::{
     body::EdgeBody,
     deployments::Deployments,
     failure::Failure,
+    handle::handle,
+    metrics::MetricsOptions,
     probes::{Probes, ReadyWhen},
-    request_id::RequestId,
-    route::{self, Route},
-    serve::{self, Pages, Pending},
-    upload::{self, Incoming, Query},
+    route::Surface,
+    serve::{Pages, Pending},
 };
 
 /// How long background work may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
+/// Reasons to refuse a token that hardly come of themselves.
+const SIGNS_OF_ATTACK: [Unauthenticated; 3] = [
+    Unauthenticated::Malformed,
+    Unauthenticated::Algorithm,
+    Unauthenticated::Signature,
+];
 /// How many assets are remembered as an application's own.
 const OWNED_LIMIT: usize = 100_000;
 
@@ -75,6 +82,10 @@ pub struct EdgeOptions {
     pub document_memory_bytes: u64,
     /// Whether each request gets a log line.
     pub access_log: bool,
+    /// Who may see metrics, and where.
+    pub metrics: MetricsOptions,
+    /// What it reports with: measurements, traces, lines of requests.
+    pub reporter: Reporter,
 }
 
 impl Default for EdgeOptions {
@@ -91,6 +102,8 @@ impl Default for EdgeOptions {
             page_cache_bytes: 64 * 1024 * 1024,
             document_memory_bytes: 256 * 1024 * 1024,
             access_log: false,
+            metrics: MetricsOptions::default(),
+            reporter: Reporter::default(),
         }
     }
 }
@@ -109,6 +122,8 @@ pub(crate) struct Shared {
     owned: Cache<(ApplicationUid, AssetRef), ()>,
     pub(crate) pending: Pending,
     pub(crate) document_memory: Arc<Semaphore>,
+    /// One page of metrics at a time, however many ask.
+    pub(crate) metrics_turn: Semaphore,
     pub(crate) tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -145,6 +160,30 @@ impl Shared {
     }
 }
 
+/// Reads how much memory a cache takes.
+type MemoryBytes = fn(&Shared) -> u64;
+
+impl Shared {
+    /// Shows what the caches hold.
+    fn watch(self: &Arc<Self>) {
+        let instruments = &self.options.reporter.instruments;
+        let deployments = self.options.deployment_cache_bytes;
+        let caches: [(Kept, u64, MemoryBytes); 2] = [
+            (Kept::Deployments, deployments + deployments / 4, |this| {
+                this.deployments.memory_bytes()
+            }),
+            (Kept::Pages, self.options.page_cache_bytes, |this| {
+                this.pages.memory_bytes()
+            }),
+        ];
+        for (cache, limit, used) in caches {
+            // Weak: who measures may live longer than the edge.
+            let this = Arc::downgrade(self);
+            instruments.watch_cache(cache, limit, move || this.upgrade().map(|this| used(&this)));
+        }
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
         self.stop.cancel();
@@ -156,7 +195,10 @@ impl Drop for Shared {
 /// Background work (following changes, checking back ends) begins with [`Edge::new`] and ends with [`Edge::stop`], or
 /// when the last clone is dropped.
 #[derive(Clone)]
-pub struct Edge(pub(crate) Arc<Shared>);
+pub struct Edge {
+    pub(crate) shared: Arc<Shared>,
+    surface: Surface,
+}
 
 impl Edge {
     /// Puts an edge together. Must be called inside a Tokio runtime; no back end need answer yet.
@@ -173,13 +215,14 @@ impl Edge {
             Arc::clone(&records),
             options.delimiter,
             options.deployment_cache_bytes,
+            options.reporter.instruments.clone(),
             &tasks,
             stop.clone(),
         );
         let probes = Probes::start(
             options.ready_when,
-            assets.clone(),
-            Arc::clone(&records),
+            (assets.clone(), Arc::clone(&records)),
+            options.reporter.clone(),
             &tasks,
             stop.clone(),
         );
@@ -188,7 +231,10 @@ impl Edge {
             .document_memory_bytes
             .max(options.snapshot_max_bytes * 2);
         let document_memory = usize::try_from(document_memory / 1024);
-        Self(Arc::new(Shared {
+        let surface = Surface::Public {
+            metrics: !options.metrics.apart && options.reporter.prometheus.is_some(),
+        };
+        let shared = Arc::new(Shared {
             pages: Pages::new(options.page_cache_bytes),
             assets,
             records,
@@ -199,6 +245,7 @@ impl Edge {
             probes,
             owned: Cache::new(OWNED_LIMIT),
             pending: Pending::new(),
+            metrics_turn: Semaphore::new(1),
             document_memory: Arc::new(Semaphore::new(
                 document_memory
                     .unwrap_or(usize::MAX)
@@ -206,37 +253,57 @@ impl Edge {
             )),
             tasks,
             stop,
-        }))
+        });
+        shared.watch();
+        shared
+            .options
+            .reporter
+            .instruments
+            .expect_auth_refusals(SIGNS_OF_ATTACK.map(Unauthenticated::as_str));
+        Self { shared, surface }
+    }
+
+    /// The same edge as it is seen on a port for metrics: `/metrics` and the probes, and nothing else.
+    #[must_use]
+    pub fn metrics(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            surface: Surface::Metrics,
+        }
+    }
+
+    pub(crate) fn instruments(&self) -> &Instruments {
+        &self.shared.options.reporter.instruments
     }
 
     /// From now on `/readyz` says no, and answers ask for the connection to be closed.
     pub fn drain(&self) {
-        self.0.probes.drain();
+        self.shared.probes.drain();
     }
 
     /// Ends the background work and waits for it, at most for a moment: a store that hangs must not hold up the end.
     pub async fn stop(&self) {
-        self.0.stop.cancel();
-        self.0.tasks.close();
-        drop(tokio::time::timeout(STOP_WITHIN, self.0.tasks.wait()).await);
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        drop(tokio::time::timeout(STOP_WITHIN, self.shared.tasks.wait()).await);
     }
 
     /// How many requests were for files that a deployment lists and the store lacks.
     pub fn pending_assets(&self) -> u64 {
-        self.0.pending.count()
+        self.shared.pending.count()
     }
 
     /// How many requests were answered with a deployment that could not be checked, because the record store did not
     /// answer.
     pub fn served_stale(&self) -> u64 {
-        self.0.deployments.served_stale()
+        self.shared.deployments.served_stale()
     }
 }
 
 impl fmt::Debug for Edge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edge")
-            .field("options", &self.0.options)
+            .field("options", &self.shared.options)
             .finish_non_exhaustive()
     }
 }
@@ -272,120 +339,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> EdgeFuture {
-        let edge = Arc::clone(&self.0);
-        EdgeFuture(Box::pin(async move { handle(&edge, request).await }))
-    }
-}
-
-/// What every request goes through, in this order: an id, the route, the answer, what every answer carries, the log.
-async fn handle<B>(edge: &Arc<Shared>, request: Request<B>) -> Response<EdgeBody>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let begun = std::time::Instant::now();
-    let id = RequestId::from_header(request.headers().get("x-request-id"));
-    let method = request.method().clone();
-    let version = request.version();
-    let route = route::find(request.method(), request.uri().path());
-    let kind = route.kind();
-    let mut response = dispatch(edge, route, request, &id).await;
-    if method == Method::HEAD {
-        serve::drop_body(&mut response);
-    }
-    response.headers_mut().insert("x-request-id", id.header());
-    // HTTP/2 has no such header: its connections are told to go away.
-    if edge.probes.is_draining() && version < Version::HTTP_2 {
-        // The client must open its next connection to a worker that stays.
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    if edge.options.access_log {
-        tracing::info!(
-            http.request.method = method.as_str(),
-            http.route = kind,
-            http.response.status_code = response.status().as_u16(),
-            duration_ms = begun.elapsed().as_secs_f64() * 1000.0,
-            request_id = id.as_str(),
-            "Request"
-        );
-    }
-    response
-}
-
-async fn dispatch<B>(
-    edge: &Arc<Shared>,
-    route: Route,
-    request: Request<B>,
-    id: &RequestId,
-) -> Response<EdgeBody>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let (parts, body) = request.into_parts();
-    let result = match route {
-        Route::Healthz => return Probes::healthz(),
-        Route::Readyz => return edge.probes.readyz(&edge.deployments),
-        Route::Startupz => return edge.probes.startupz(),
-        Route::Reserved => Err(Failure::new(
-            http::StatusCode::NOT_FOUND,
-            "not_found",
-            "There is no such control route on this edge",
-        )),
-        Route::HashList => upload::hash_list(edge, &Query::parse(parts.uri.query())).await,
-        Route::Upload | Route::Publish => {
-            let asked = Asked {
-                may_close: parts.version < Version::HTTP_2,
-                expects_continue: parts.headers.contains_key(header::EXPECT),
-            };
-            let mut body = Incoming::new(&parts.headers, body);
-            let result = match route {
-                Route::Upload => {
-                    let query = Query::parse(parts.uri.query());
-                    upload::upload(edge, &query, &parts.headers, &mut body).await
-                }
-                _ => upload::publish(edge, &parts.headers, &mut body).await,
-            };
-            return answer_upload(result, body, id, asked).await;
-        }
-        Route::Deployment => {
-            drop(body);
-            return serve::serve(edge, &parts, id).await;
-        }
-    };
-    result.unwrap_or_else(|failure| failure.into_response(id, false))
-}
-
-/// How the client of an upload is to be told.
-#[derive(Clone, Copy)]
-struct Asked {
-    may_close: bool,
-    expects_continue: bool,
-}
-
-/// Answers an upload. A client that still sends must be able to read why it was refused.
-async fn answer_upload(
-    result: Result<Response<EdgeBody>, Failure>,
-    mut body: Incoming<'_>,
-    id: &RequestId,
-    asked: Asked,
-) -> Response<EdgeBody> {
-    match result {
-        Ok(response) => response,
-        Err(failure) => {
-            // A client that asks before it sends (RFC 9110, section 10.1.1) has sent nothing yet, and need not.
-            if !asked.expects_continue || body.is_begun() {
-                body.drain().await;
-            }
-            let mut response = failure.into_response(id, false);
-            if asked.may_close && !body.is_read() {
-                response
-                    .headers_mut()
-                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
-        }
+        let edge = Arc::clone(&self.shared);
+        let surface = self.surface;
+        EdgeFuture(Box::pin(
+            async move { handle(&edge, surface, request).await },
+        ))
     }
 }

@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{body::EdgeBody, request_id::RequestId};
 
+/// A file that a deployment lists has not arrived.
+pub(crate) const ASSET_PENDING: &str = "asset_pending";
+
 /// A request that cannot be done: one text for the client, one cause for the log.
 ///
 /// The genuine client cuts the word after "token", "secret", "session", "signature", "jwt" and "code" from what it
@@ -21,9 +24,10 @@ pub(crate) struct Failure {
     /// Name for programs.
     pub(crate) error: &'static str,
     /// What happened and what to do, for people.
-    pub(crate) message: String,
+    pub(crate) message: Box<str>,
+    /// A fixed name for what is wrong with who sends the request, if that is it.
+    pub(crate) refusal: Option<&'static str>,
     details: Map<String, Value>,
-    retry_after_s: Option<u32>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -33,9 +37,9 @@ impl Failure {
         Self {
             status,
             error,
-            message: message.into(),
+            message: message.into().into_boxed_str(),
+            refusal: None,
             details: Map::new(),
-            retry_after_s: None,
             headers: Vec::new(),
             cause: None,
         }
@@ -46,14 +50,19 @@ impl Failure {
     }
 
     pub(crate) fn unavailable(error: &'static str, message: impl Into<String>) -> Self {
-        let mut failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, error, message);
-        failure.retry_after_s = Some(1);
-        failure
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error, message)
+            .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     /// Adds a field that helps the client.
     pub(crate) fn with(mut self, field: &str, value: Value) -> Self {
         self.details.insert(field.to_owned(), value);
+        self
+    }
+
+    /// Says what is wrong with who sends the request, by a fixed name.
+    pub(crate) fn refusal(mut self, reason: &'static str) -> Self {
+        self.refusal = Some(reason);
         self
     }
 
@@ -92,15 +101,20 @@ impl Failure {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         );
-        if let Some(seconds) = self.retry_after_s {
-            headers.insert(header::RETRY_AFTER, seconds.into());
-        }
         headers.extend(extra);
         response
     }
 
     fn log(&self, id: &RequestId) {
         let Some(cause) = &self.cause else {
+            // Files that are still to come are told of once for each, by whoever counts them.
+            if self.status.is_server_error() && self.error != ASSET_PENDING {
+                tracing::warn!(
+                    http.response.status_code = self.status.as_u16(), error.type = self.error,
+                    error = &*self.message, request_id = id.as_str(), "Request failed"
+                );
+                return;
+            }
             tracing::debug!(
                 http.response.status_code = self.status.as_u16(), error.type = self.error,
                 request_id = id.as_str(), "Request refused"
@@ -263,7 +277,8 @@ impl From<Refusal> for Failure {
                 StatusCode::UNAUTHORIZED,
                 "unauthenticated",
                 reason.to_string(),
-            ),
+            )
+            .refusal(reason.as_str()),
             Refusal::Forbidden(reason) => reason.into(),
         }
     }
@@ -271,7 +286,7 @@ impl From<Refusal> for Failure {
 
 impl From<Forbidden> for Failure {
     fn from(reason: Forbidden) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", reason.to_string())
+        Self::new(StatusCode::FORBIDDEN, "forbidden", reason.to_string()).refusal(reason.as_str())
     }
 }
 

@@ -15,7 +15,8 @@
 //! What a request is answered with:
 //!
 //! 1. Control routes win on every host: `POST /upload`, `POST /publish`, `GET /__get_application_hash_list__`,
-//!    `/healthz`, `/readyz`, `/startupz`, and what is below `/__favonius/`.
+//!    `/healthz`, `/readyz`, `/startupz`, what is below `/__favonius/`, and `/metrics` where something is measured and no
+//!    port of its own is set.
 //! 2. `/__zephyr/v1/{v|t|e}/<route key>/<path>` picks a deployment by route key.
 //! 3. Everything else belongs to the deployment that the hostname stands for.
 //!
@@ -23,9 +24,13 @@
 //! Whatever stands before the edge forwards `Host` unchanged. If it rewrites it, every application looks like one.
 
 mod body;
+mod control;
 mod deployments;
 mod edge;
 mod failure;
+mod handle;
+mod metrics;
+mod observe;
 mod probes;
 mod request_id;
 mod route;
@@ -35,5 +40,6 @@ mod upload;
 
 pub use body::EdgeBody;
 pub use edge::{Backends, Edge, EdgeFuture, EdgeOptions};
+pub use metrics::{BearerToken, MetricsOptions};
 pub use probes::ReadyWhen;
 pub use server::{Bind, Listener, Server, ServerError, ServerOptions, TlsFiles};

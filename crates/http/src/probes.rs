@@ -12,10 +12,16 @@ use std::{
 };
 
 use favonius_storage::{Assets, ErrorKind, RecordStore, StorageError};
+use favonius_telemetry::{
+    Reporter,
+    instruments::{Check, Outcome as Measured},
+    record_error,
+};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument as _, field::Empty};
 
 use crate::{body::EdgeBody, deployments::Deployments};
 
@@ -53,9 +59,9 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn unknown(name: &'static str) -> Self {
+    fn unknown(check: Check) -> Self {
         Self {
-            name,
+            name: check.as_str(),
             word: "unknown",
             duration_ms: 0,
             error: None,
@@ -102,14 +108,14 @@ impl Probes {
     /// Checks the back ends until `stop`.
     pub(crate) fn start(
         ready_when: ReadyWhen,
-        assets: Assets,
-        records: Arc<dyn RecordStore>,
+        (assets, records): (Assets, Arc<dyn RecordStore>),
+        reporter: Reporter,
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {
         let this = Self(Arc::new(State {
             ready_when,
-            outcomes: Mutex::new([Outcome::unknown("assets"), Outcome::unknown("records")]),
+            outcomes: Mutex::new([Check::Assets, Check::Records].map(Outcome::unknown)),
             started: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }));
@@ -120,7 +126,10 @@ impl Probes {
                 ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                 loop {
                     ticks.tick().await;
-                    let (one, two) = tokio::join!(timed(assets.check()), timed(records.check()));
+                    let (one, two) = tokio::join!(
+                        timed(&reporter, Check::Assets, assets.check()),
+                        timed(&reporter, Check::Records, records.check()),
+                    );
                     prober.take([one, two]);
                 }
             };
@@ -175,7 +184,17 @@ impl Probes {
         }
     }
 
+    /// Whether `/readyz` would say yes.
+    pub(crate) fn is_ready(&self, deployments: &Deployments) -> bool {
+        self.readiness(deployments).0 == StatusCode::OK
+    }
+
     pub(crate) fn readyz(&self, deployments: &Deployments) -> Response<EdgeBody> {
+        let (status, word, checks) = self.readiness(deployments);
+        answer(status, &json!({"status": word, "checks": checks}))
+    }
+
+    fn readiness(&self, deployments: &Deployments) -> (StatusCode, &'static str, [Outcome; 2]) {
         let outcomes = self
             .0
             .outcomes
@@ -192,16 +211,27 @@ impl Probes {
             (_, _, true) => (StatusCode::OK, "serving"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
         };
-        answer(status, &json!({"status": word, "checks": outcomes}))
+        (status, word, outcomes)
     }
 }
 
-/// Runs a check within its time.
+/// Runs a check within its time, and tells of it.
 async fn timed(
-    check: impl Future<Output = Result<(), StorageError>>,
+    reporter: &Reporter,
+    check: Check,
+    work: impl Future<Output = Result<(), StorageError>>,
 ) -> (Result<(), ErrorKind>, Duration) {
+    let span = reporter.traces.background(|| {
+        tracing::info_span!(
+            "readiness check",
+            favonius.check = check.as_str(),
+            otel.status_code = Empty,
+            "error.type" = Empty,
+        )
+    });
     let begun = Instant::now();
-    let result = match tokio::time::timeout(AT_MOST, check).await {
+    let work = tokio::time::timeout(AT_MOST, work).instrument(span.clone());
+    let result = match work.await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
             tracing::debug!(
@@ -212,7 +242,13 @@ async fn timed(
         }
         Err(_) => Err(ErrorKind::Unavailable),
     };
-    (result, begun.elapsed())
+    let took = begun.elapsed();
+    if let Err(kind) = &result {
+        record_error(&span, kind.as_str());
+    }
+    let outcome = result.map_or_else(Measured::from, |()| Measured::Ok);
+    reporter.instruments.readiness_check(check, outcome, took);
+    (result, took)
 }
 
 fn answer(status: StatusCode, body: &serde_json::Value) -> Response<EdgeBody> {
@@ -233,7 +269,7 @@ mod tests {
 
     #[test]
     fn three_failures_are_down_and_one_success_is_up() {
-        let mut outcome = Outcome::unknown("records");
+        let mut outcome = Outcome::unknown(Check::Records);
         assert!(!outcome.is_up(), "not before the first success");
         let steps = [
             (Ok(()), true),

@@ -1,49 +1,40 @@
 //! Which part of the edge answers a request.
 
+use favonius_telemetry::instruments::Route;
 use http::Method;
 
-/// Who answers.
+/// Through which of its ports an edge is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Route {
-    Upload,
-    Publish,
-    HashList,
-    Healthz,
-    Readyz,
-    Startupz,
-    /// Below `/__favonius/`, where no application's files are served.
-    Reserved,
-    /// A deployment, by hostname or route key.
-    Deployment,
-}
-
-impl Route {
-    /// A fixed name, fit for a span or a metric label: never the path itself.
-    pub(crate) fn kind(self) -> &'static str {
-        match self {
-            Self::Upload => "/upload",
-            Self::Publish => "/publish",
-            Self::HashList => "/__get_application_hash_list__",
-            Self::Healthz => "/healthz",
-            Self::Readyz => "/readyz",
-            Self::Startupz => "/startupz",
-            Self::Reserved => "/__favonius/*",
-            Self::Deployment => "/*",
-        }
-    }
+pub(crate) enum Surface {
+    /// The one that everybody uses. Metrics are there as well, or not.
+    Public { metrics: bool },
+    /// The one for metrics.
+    Metrics,
 }
 
 /// Control routes win on every host, but only with their own methods: an application may well have a page `/upload`.
-pub(crate) fn find(method: &Method, path: &str) -> Route {
+pub(crate) fn find(surface: Surface, method: &Method, path: &str) -> Route {
     let reads = *method == Method::GET || *method == Method::HEAD;
+    match (surface, path) {
+        (_, "/healthz") if reads => Route::Healthz,
+        (_, "/readyz") if reads => Route::Readyz,
+        (_, "/startupz") if reads => Route::Startupz,
+        (Surface::Metrics | Surface::Public { metrics: true }, "/metrics") if reads => {
+            Route::Metrics
+        }
+        // Nothing else is there.
+        (Surface::Metrics, _) => Route::Reserved,
+        (Surface::Public { .. }, path) => public(method, path),
+    }
+}
+
+fn public(method: &Method, path: &str) -> Route {
     let posts = *method == Method::POST;
+    let reads = *method == Method::GET || *method == Method::HEAD;
     match path {
         "/upload" if posts => Route::Upload,
         "/publish" if posts => Route::Publish,
         "/__get_application_hash_list__" if reads => Route::HashList,
-        "/healthz" if reads => Route::Healthz,
-        "/readyz" if reads => Route::Readyz,
-        "/startupz" if reads => Route::Startupz,
         _ if path.starts_with("/__favonius/") => Route::Reserved,
         _ => Route::Deployment,
     }
@@ -55,24 +46,39 @@ mod tests {
 
     #[test]
     fn routes() {
+        let with = Surface::Public { metrics: true };
+        let without = Surface::Public { metrics: false };
+        let own = Surface::Metrics;
+        let (get, head, post) = (Method::GET, Method::HEAD, Method::POST);
         let cases = [
-            (Method::POST, "/upload", Route::Upload),
-            (Method::GET, "/upload", Route::Deployment),
-            (Method::POST, "/upload/", Route::Deployment),
-            (Method::POST, "/publish", Route::Publish),
+            (with, &post, "/upload", Route::Upload),
+            (with, &get, "/upload", Route::Deployment),
+            (with, &post, "/upload/", Route::Deployment),
+            (with, &post, "/publish", Route::Publish),
             (
-                Method::GET,
+                with,
+                &get,
                 "/__get_application_hash_list__",
                 Route::HashList,
             ),
-            (Method::HEAD, "/healthz", Route::Healthz),
-            (Method::POST, "/healthz", Route::Deployment),
-            (Method::GET, "/__favonius/x", Route::Reserved),
-            (Method::GET, "/__favonius", Route::Deployment),
-            (Method::GET, "/index.html", Route::Deployment),
+            (with, &head, "/healthz", Route::Healthz),
+            (with, &post, "/healthz", Route::Deployment),
+            (with, &get, "/metrics", Route::Metrics),
+            (with, &post, "/metrics", Route::Deployment),
+            (with, &get, "/metrics/", Route::Deployment),
+            (without, &get, "/metrics", Route::Deployment),
+            (with, &get, "/__favonius/x", Route::Reserved),
+            (with, &get, "/__favonius", Route::Deployment),
+            (with, &get, "/index.html", Route::Deployment),
+            (own, &get, "/metrics", Route::Metrics),
+            (own, &get, "/readyz", Route::Readyz),
+            (own, &post, "/upload", Route::Reserved),
+            (own, &get, "/index.html", Route::Reserved),
+            (own, &get, "/__favonius/log-level", Route::Reserved),
         ];
-        for (method, path, expected) in cases {
-            assert_eq!(find(&method, path), expected, "{method} {path}");
+        for (surface, method, path, expected) in cases {
+            let found = find(surface, method, path);
+            assert_eq!(found, expected, "{surface:?} {method} {path}");
         }
     }
 }

@@ -72,7 +72,7 @@ keys! { WORKER:
     SHUTDOWN_GRACE_MS {
         name: "ZE_WORKER_SHUTDOWN_GRACE_MS", section: Server, default: Value("25000"), secret: false,
         example: "25000",
-        about: "How long requests under way may take after SIGTERM, in milliseconds, at most one hour. Keep it below the pod's `terminationGracePeriodSeconds`.",
+        about: "How long requests under way may take after SIGTERM, in milliseconds, at most one hour. Keep it 10 s or more below the pod's `terminationGracePeriodSeconds`: sending the last telemetry may take 5 s more.",
     }
 
     UPLOAD_MAX_BYTES {
@@ -105,7 +105,7 @@ keys! { WORKER:
     METRICS_PORT {
         name: "ZE_WORKER_METRICS_PORT", section: Probes, default: Unset, secret: false,
         example: "9090",
-        about: "Port of a listener of its own for `/metrics`. Unset, `/metrics` is on the HTTP port. `0` takes a free one.",
+        about: "Port of a listener of its own for `/metrics` and the probes, in plain HTTP. Unset, `/metrics` is on the HTTP port. `0` takes a free one, which the line `Worker listening` names.",
     }
     METRICS_TOKEN {
         name: "ZE_WORKER_METRICS_TOKEN", section: Probes, default: Unset, secret: true,

@@ -56,6 +56,8 @@ pub struct Server {
     pub asset_hash: AssetHashMode,
     /// Size of the in-memory asset cache in bytes; 0 is no cache.
     pub cache_bytes: u64,
+    /// Memory that the control group of the process may use, in bytes, if it is limited.
+    pub memory_limit: Option<u64>,
     /// When the worker calls itself ready.
     pub readyz: Readyz,
     /// Where and to whom metrics are shown.
@@ -247,6 +249,7 @@ impl Server {
             snapshot_max_bytes: snapshot_max_bytes?,
             asset_hash: asset_hash?,
             cache_bytes: cache_bytes?,
+            memory_limit: reader.memory_limit(),
             readyz: readyz?,
             metrics: metrics?,
         })

@@ -8,6 +8,8 @@
 //!
 //! A read that began before a change was told never counts as the state after it.
 
+mod live;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -17,10 +19,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use favonius_contract::{
-    Delimiter, Deployment, DeploymentName, Publication, SnapshotId, version_labels,
-};
+use favonius_contract::{Delimiter, Deployment, DeploymentName, Publication, SnapshotId};
 use favonius_storage::{ChangeEvent, RecordStore, StorageError};
+use favonius_telemetry::{
+    Instruments,
+    instruments::{Cache as Kept, Lookup},
+};
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, Shared, WeakShared},
@@ -30,6 +34,9 @@ use quick_cache::{
     sync::{Cache, DefaultLifecycle},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument as _, Span};
+
+pub(crate) use self::live::Live;
 
 /// How long an unknown name is remembered as such.
 const UNKNOWN_FOR: Duration = Duration::from_secs(1);
@@ -43,34 +50,6 @@ const RETRY_EVERY: Duration = Duration::from_millis(250);
 const UNREADABLE_EVERY: Duration = Duration::from_mins(1);
 /// Deployments that the cache is laid out for; its bound is their size.
 const EXPECTED_DEPLOYMENTS: usize = 4096;
-
-/// A deployment together with what need not be worked out again for each request.
-#[derive(Debug)]
-pub(crate) struct Live {
-    pub(crate) deployment: Deployment,
-    /// Whether the name stands for this one version for ever, so that what it serves may be kept for ever too.
-    pub(crate) is_version: bool,
-}
-
-impl Live {
-    fn new(name: &str, deployment: Deployment, delimiter: Delimiter) -> Self {
-        let says_so = deployment
-            .publication
-            .as_ref()
-            .is_some_and(|publication| publication.version);
-        // Records of another worker, and those made by hand, do not say it; their name does.
-        let [label, _] = version_labels(&deployment.snapshot.snapshot_id, usize::MAX);
-        let named_so = || {
-            name.strip_prefix(label.as_str())
-                .is_some_and(|rest| rest.starts_with(delimiter.as_str()))
-        };
-        let is_version = says_so || named_so();
-        Self {
-            deployment,
-            is_version,
-        }
-    }
-}
 
 type Loaded = Result<Option<Arc<Live>>, Arc<StorageError>>;
 type Load = Shared<BoxFuture<'static, Loaded>>;
@@ -145,6 +124,7 @@ struct State {
     /// Whether the store failed at the last try.
     down: AtomicBool,
     served_stale: AtomicU64,
+    instruments: Instruments,
     /// When it was last told that a record cannot be read.
     unreadable: Mutex<Option<Instant>>,
 }
@@ -155,6 +135,7 @@ impl Deployments {
         records: Arc<dyn RecordStore>,
         delimiter: Delimiter,
         memory_bytes: u64,
+        instruments: Instruments,
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -169,6 +150,7 @@ impl Deployments {
             epoch: AtomicU64::new(0),
             down: AtomicBool::new(false),
             served_stale: AtomicU64::new(0),
+            instruments,
             unreadable: Mutex::default(),
             records,
         }));
@@ -190,9 +172,11 @@ impl Deployments {
         if let Some(slot) = &slot {
             let followed = epoch % 2 == 1 && slot.epoch == epoch && !slot.stale.load(SeqCst);
             if followed {
+                self.looked_up(Lookup::Hit);
                 return Ok(Some(Arc::clone(&slot.live)));
             }
             if state.down.load(SeqCst) {
+                self.looked_up(Lookup::Hit);
                 return Ok(Some(self.stale(slot)));
             }
         } else if let Some((at, generation)) = state.unknown.get(name)
@@ -200,8 +184,10 @@ impl Deployments {
             && generation == state.generation.load(SeqCst)
             && !state.down.load(SeqCst)
         {
+            self.looked_up(Lookup::Hit);
             return Ok(None);
         }
+        self.looked_up(Lookup::Miss);
         let (load, begun) = self.load(name);
         let Some(slot) = slot else {
             return load.await;
@@ -272,8 +258,18 @@ impl Deployments {
         self.0.served_stale.load(SeqCst)
     }
 
+    /// How much memory they take.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.0.known.weight() + self.0.versions.weight()
+    }
+
+    fn looked_up(&self, lookup: Lookup) {
+        self.0.instruments.cache_lookup(Kept::Deployments, lookup);
+    }
+
     fn stale(&self, slot: &Slot) -> Arc<Live> {
         self.0.served_stale.fetch_add(1, SeqCst);
+        self.0.instruments.served_stale();
         Arc::clone(&slot.live)
     }
 
@@ -325,7 +321,14 @@ impl Deployments {
         let this = self.clone();
         let wanted = name.clone();
         let begun = Instant::now();
+        // It is a part of the request that began it, with a span of its own: it may go on when that one has its answer.
+        let span = if Span::current().is_none() {
+            Span::none()
+        } else {
+            tracing::debug_span!("load deployment")
+        };
         let load = async move { this.read(wanted, generation).await }
+            .instrument(span)
             .boxed()
             .shared();
         if let Some(weak) = load.downgrade() {

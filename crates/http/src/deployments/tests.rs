@@ -115,8 +115,14 @@ impl Setup {
         let stop = CancellationToken::new();
         let records = Arc::clone(&store) as Arc<dyn RecordStore>;
         let tasks = TaskTracker::new();
-        let deployments =
-            Deployments::start(records, Delimiter::Hyphen, 1 << 20, &tasks, stop.clone());
+        let deployments = Deployments::start(
+            records,
+            Delimiter::Hyphen,
+            1 << 20,
+            Instruments::default(),
+            &tasks,
+            stop.clone(),
+        );
         let setup = Self {
             store,
             deployments,

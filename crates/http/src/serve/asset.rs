@@ -22,7 +22,12 @@ use super::{
     range::{self, Selection},
     resolve::Role,
 };
-use crate::{body::EdgeBody, deployments::Live, edge::Shared, failure::Failure};
+use crate::{
+    body::EdgeBody,
+    deployments::Live,
+    edge::Shared,
+    failure::{ASSET_PENDING, Failure},
+};
 
 /// An asset that answers a request.
 pub(super) struct Found<'a> {
@@ -234,10 +239,11 @@ impl Found<'_> {
     /// The snapshot lists the path, and the application has not uploaded the bytes: files and snapshot are uploaded side
     /// by side.
     fn pending(&self, edge: &Shared) -> Failure {
+        edge.options.reporter.instruments.asset_pending();
         edge.pending
             .note(self.asset, &self.live.deployment.snapshot.snapshot_id);
         Failure::unavailable(
-            "asset_pending",
+            ASSET_PENDING,
             "The file belongs to this version and has not arrived on this edge yet: try again in a moment",
         )
     }

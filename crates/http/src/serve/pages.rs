@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use favonius_contract::{AssetRef, MANIFEST_FILE};
+use favonius_telemetry::instruments::{Cache as Kept, Lookup};
 use futures::TryStreamExt;
 use quick_cache::{Weighter, sync::Cache};
 
@@ -54,6 +55,11 @@ impl Pages {
         Self(cache(EXPECTED, memory_bytes, BySize))
     }
 
+    /// How much memory they take.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.0.weight()
+    }
+
     /// The page with what the edge adds; `None` when it is served as it is.
     pub(super) async fn get(
         &self,
@@ -76,9 +82,11 @@ impl Pages {
             asset: found.asset,
             map: Arc::new((application.to_owned(), manifest_url)),
         };
+        let mut lookup = Lookup::Hit;
         let page = self
             .0
             .get_or_insert_async(&key, async {
+                lookup = Lookup::Miss;
                 let html = read(edge, found).await?;
                 Ok::<_, Failure>(
                     match html::insert_import_map(&html, application, &key.map.1) {
@@ -87,8 +95,10 @@ impl Pages {
                     },
                 )
             })
-            .await?;
-        Ok(match page {
+            .await;
+        let instruments = &edge.options.reporter.instruments;
+        instruments.cache_lookup(Kept::Pages, lookup);
+        Ok(match page? {
             Page::AsIs => None,
             Page::Changed(bytes) => Some(bytes),
         })

@@ -7,57 +7,34 @@
 //! 4. On shutdown the edge is first not ready, then takes no new connections, then ends; no request that was accepted
 //!    is dropped before the grace period is over.
 
+mod connections;
+mod counted;
 mod guard;
 mod listener;
 mod tls;
 mod untaken;
 
 use std::{
-    convert::Infallible,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use futures::FutureExt;
-use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::conn::auto::Builder,
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    sync::Semaphore,
-    time::Instant,
-};
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower_service::Service;
 
-use self::guard::{Activity, Guard, Limits};
+use self::{connections::Connections, guard::Limits};
 pub use self::{
     listener::{Bind, Listener},
     tls::TlsFiles,
 };
-use crate::{
-    body::EdgeBody,
-    edge::{Edge, EdgeFuture},
-};
+use crate::edge::Edge;
 
-/// Largest request head, in bytes (HTTP/1.1: also the read buffer of a connection).
-const MAX_HEAD: usize = 64 * 1024;
-/// Most header fields in a request.
-const MAX_HEADERS: usize = 128;
-/// Most requests at once on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 256;
-/// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
-const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long an answer to who watches may take at the very end.
+const LAST_METRICS: Duration = Duration::from_millis(200);
 
 /// The server could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +95,7 @@ pub struct Server {
     edge: Edge,
     options: ServerOptions,
     tls: Option<tls::Acceptor>,
+    metrics: Option<Listener>,
 }
 
 impl Server {
@@ -127,6 +105,7 @@ impl Server {
             edge,
             options: ServerOptions::default(),
             tls: None,
+            metrics: None,
         }
     }
 
@@ -143,6 +122,13 @@ impl Server {
         Ok(self)
     }
 
+    /// Shows metrics and probes on a listener of their own as well, in plain HTTP, until the very end.
+    #[must_use]
+    pub fn metrics(mut self, listener: Listener) -> Self {
+        self.metrics = Some(listener);
+        self
+    }
+
     /// Serves until `shutdown` resolves, and then until all requests have ended or the grace period is over. Gives the
     /// number of connections that had to be cut off then.
     pub async fn run(
@@ -150,7 +136,12 @@ impl Server {
         listener: Listener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<usize, ServerError> {
-        let Self { edge, options, tls } = self;
+        let Self {
+            edge,
+            options,
+            tls,
+            metrics,
+        } = self;
         let connections = Connections {
             edge: edge.clone(),
             limits: Limits {
@@ -174,6 +165,12 @@ impl Server {
                     .run_until_cancelled_owned(reload),
             );
         }
+        connections.watch();
+        let watched = metrics.map(|listener| {
+            let watched = connections.of_metrics();
+            watched.tasks.spawn(watched.clone().accept_from(listener));
+            watched
+        });
         let mut shutdown = pin!(shutdown);
         connections.accept_until(&listener, shutdown.as_mut()).await;
         let deadline = Instant::now() + options.grace;
@@ -203,256 +200,10 @@ impl Server {
             connections.cut.cancel();
             connections.tasks.wait().await;
         }
+        if let Some(watched) = watched {
+            watched.end(LAST_METRICS).await;
+        }
         edge.stop().await;
         Ok(cut_off)
-    }
-}
-
-/// What all connections of a server share.
-struct Connections {
-    edge: Edge,
-    limits: Limits,
-    tls: Option<tls::Acceptor>,
-    slots: Arc<Semaphore>,
-    open: Arc<AtomicUsize>,
-    tasks: TaskTracker,
-    /// No new connections come, idle ones are to end.
-    closing: CancellationToken,
-    /// All connections are to end now.
-    cut: CancellationToken,
-}
-
-impl Connections {
-    async fn accept_until(&self, listener: &Listener, mut end: Pin<&mut impl Future<Output = ()>>) {
-        loop {
-            let accepted = async {
-                // The semaphore is never closed.
-                let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-                (listener.accept().await, slot)
-            };
-            let (accepted, slot) = tokio::select! {
-                biased;
-                () = end.as_mut() => return,
-                accepted = accepted => accepted,
-            };
-            match accepted {
-                Ok(stream) => self.serve(stream, slot),
-                Err(error) => {
-                    // Out of file descriptors, or a peer that was gone before it was taken: neither ends the server.
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "Could not take a connection"
-                    );
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-        }
-    }
-
-    /// Takes the connections that wait already: they would be reset when the listener closes.
-    fn accept_waiting(&self, listener: &Listener) {
-        while let Some(Ok(stream)) = listener.accept().now_or_never() {
-            self.serve(stream, None);
-        }
-    }
-
-    fn serve(&self, stream: TcpStream, slot: Option<tokio::sync::OwnedSemaphorePermit>) {
-        let activity = Arc::new(Activity::new(self.closing.clone()));
-        let open = Open::new(&self.open);
-        let edge = self.edge.clone();
-        let limits = self.limits;
-        let tls = self.tls.clone();
-        let closing = self.closing.clone();
-        let executor = Tracked {
-            tasks: self.tasks.clone(),
-            cut: self.cut.clone(),
-            write: limits.write,
-        };
-        let connection = async move {
-            let _held = (slot, open);
-            drop(stream.set_nodelay(true));
-            match tls {
-                None => {
-                    let io = Guard::new(stream, limits, Arc::clone(&activity));
-                    drive(io, edge, activity, closing, executor).await;
-                }
-                Some(tls) => match tokio::time::timeout(limits.head, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => {
-                        let io = Guard::new(stream, limits, Arc::clone(&activity));
-                        drive(io, edge, activity, closing, executor).await;
-                    }
-                    Ok(Err(error)) => {
-                        tracing::debug!(
-                            error = &error as &dyn std::error::Error,
-                            "TLS handshake failed"
-                        );
-                    }
-                    Err(_) => tracing::debug!("TLS handshake took too long"),
-                },
-            }
-        };
-        self.tasks
-            .spawn(self.cut.clone().run_until_cancelled_owned(connection));
-    }
-}
-
-/// Serves one connection to its end.
-async fn drive<S>(
-    io: Guard<S>,
-    edge: Edge,
-    activity: Arc<Activity>,
-    closing: CancellationToken,
-    executor: Tracked,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let mut builder = Builder::new(executor);
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // The guard watches heads and idle connections apart; hyper has one timer for both, so this is the longer one.
-        .header_read_timeout(io.limits().idle + io.limits().head)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_EVERY);
-    let service = Counted {
-        edge,
-        activity: Arc::clone(&activity),
-    };
-    let service = hyper_util::service::TowerToHyperService::new(service);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = closing.cancelled() => {
-            // HTTP/2 says GOAWAY and finishes. HTTP/1.1 says `Connection: close` with each answer, and the guard ends what
-            // stays idle: to close it at once would race with a request that is on its way.
-            if activity.is_http2() {
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(error = &*error, "Connection ended with an error");
-    }
-}
-
-/// Spawns the streams of HTTP/2 where shutdown waits for them, and can end them. A stream of which nothing is taken for `write`
-/// is ended.
-#[derive(Clone)]
-struct Tracked {
-    tasks: TaskTracker,
-    cut: CancellationToken,
-    write: Duration,
-}
-
-impl<F> hyper::rt::Executor<F> for Tracked
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, future: F) {
-        let stream = untaken::bounded(self.write, future);
-        self.tasks
-            .spawn(self.cut.clone().run_until_cancelled_owned(stream));
-    }
-}
-
-/// Counts the connections that are open.
-struct Open(Arc<AtomicUsize>);
-
-impl Open {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, SeqCst);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
-    }
-}
-
-/// Tells the guard of the connection which requests are under way.
-#[derive(Clone)]
-struct Counted {
-    edge: Edge,
-    activity: Arc<Activity>,
-}
-
-impl Service<Request<Incoming>> for Counted {
-    type Response = Response<CountedBody>;
-    type Error = Infallible;
-    type Future = CountedFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request<Incoming>>::poll_ready(&mut self.edge, cx)
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> CountedFuture {
-        let busy = self.activity.begin();
-        CountedFuture {
-            answer: self.edge.call(request),
-            busy: Some(busy),
-        }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// The answer to come, of a request that counts.
-    struct CountedFuture {
-        #[pin]
-        answer: EdgeFuture,
-        busy: Option<guard::Busy>,
-    }
-}
-
-impl Future for CountedFuture {
-    type Output = Result<Response<CountedBody>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        this.answer.poll(cx).map(|answer| {
-            let busy = this.busy.take();
-            answer.map(|answer| answer.map(|body| CountedBody { body, _busy: busy }))
-        })
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A body whose request counts as under way until it is gone.
-    struct CountedBody {
-        #[pin]
-        body: EdgeBody,
-        _busy: Option<guard::Busy>,
-    }
-}
-
-impl Body for CountedBody {
-    type Data = bytes::Bytes;
-    type Error = favonius_storage::StorageError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<bytes::Bytes>, Self::Error>>> {
-        let frame = self.project().body.poll_frame(cx);
-        untaken::note(matches!(frame, Poll::Ready(Some(Ok(_)))));
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -20,6 +20,8 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
 use super::ServerError;
 
 /// How often the files are looked at.
@@ -46,11 +48,15 @@ struct Current {
     key: RwLock<Arc<CertifiedKey>>,
 }
 
+impl Current {
+    fn get(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.key.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(
-            &self.key.read().unwrap_or_else(PoisonError::into_inner),
-        ))
+        Some(self.get())
     }
 }
 
@@ -88,6 +94,16 @@ impl Acceptor {
 
     pub(super) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         self.tls.accept(stream).await
+    }
+
+    /// Tells when the certificate in use expires, in seconds since 1970, as long as there is an acceptor.
+    pub(super) fn not_after(&self) -> impl Fn() -> Option<u64> + Send + Sync + 'static + use<> {
+        let current = Arc::downgrade(&self.current);
+        move || {
+            let key = current.upgrade()?.get();
+            let (_, certificate) = X509Certificate::from_der(key.end_entity_cert().ok()?).ok()?;
+            u64::try_from(certificate.validity().not_after.timestamp()).ok()
+        }
     }
 
     /// Reads the files again whenever they change. What cannot be used is logged, and the certificate stays.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use favonius_auth::{Scope, WriteToken};
 use favonius_contract::{ApplicationUid, AssetHash, AssetRef, MANIFEST_FILE};
 use favonius_storage::{Change, Claim, PutError, Stored};
+use favonius_telemetry::instruments::Intake;
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::json;
@@ -25,7 +26,7 @@ pub(super) async fn store(
     query: &Query<'_>,
     headers: &HeaderMap,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<(Response<EdgeBody>, Intake), Failure> {
     let token = authenticate(edge, headers)?;
     let application = application(&token, query)?;
     let hash: AssetHash = query.required("hash")?.parse()?;
@@ -63,14 +64,18 @@ pub(super) async fn store(
         Ok(stored)
     };
     let stored = while_it_moves(work, &progress).await;
-    let message = match stored.map_err(named)? {
-        Stored::New => "stored",
-        Stored::Known => "already stored",
+    let (message, intake) = match stored.map_err(named)? {
+        Stored::New => {
+            edge.options.reporter.instruments.stored(size);
+            ("stored", Intake::Stored)
+        }
+        Stored::Known => ("already stored", Intake::Known),
     };
-    Ok(answer(
+    let answer = answer(
         StatusCode::OK,
         &json!({"hash": hash, "size": size, "message": message}),
-    ))
+    );
+    Ok((answer, intake))
 }
 
 /// Whose asset it is. Whoever may write for every application says so in the query.

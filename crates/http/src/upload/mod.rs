@@ -10,7 +10,8 @@ mod snapshot;
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use favonius_auth::WriteToken;
+use favonius_auth::{Unauthenticated, WriteToken};
+use favonius_telemetry::instruments::{Intake, Upload};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
@@ -57,9 +58,15 @@ pub(crate) async fn upload(
     body: &mut Incoming<'_>,
 ) -> Result<Response<EdgeBody>, Failure> {
     match query.get("type") {
-        Some("file") => file::store(edge, query, headers, body).await,
-        Some("snapshot") => snapshot::store(edge, query, headers, body).await,
-        Some("envs") => publish::publish(edge, headers, body).await,
+        Some("file") => {
+            let stored = file::store(edge, query, headers, body).await;
+            count(edge, Upload::Asset, stored)
+        }
+        Some("snapshot") => {
+            let stored = snapshot::store(edge, query, headers, body).await;
+            count(edge, Upload::Snapshot, stored)
+        }
+        Some("envs") => publish(edge, headers, body).await,
         Some(_) => Err(Failure::new(
             StatusCode::NOT_IMPLEMENTED,
             "unsupported_upload_type",
@@ -78,7 +85,30 @@ pub(crate) async fn publish(
     headers: &HeaderMap,
     body: &mut Incoming<'_>,
 ) -> Result<Response<EdgeBody>, Failure> {
-    publish::publish(edge, headers, body).await
+    let published = publish::publish(edge, headers, body).await;
+    let intake = published.as_ref().map_or_else(failed, |_| Intake::Stored);
+    edge.options.reporter.instruments.publish(intake);
+    published
+}
+
+/// Counts an upload by what came of it.
+fn count(
+    edge: &Shared,
+    upload: Upload,
+    stored: Result<(Response<EdgeBody>, Intake), Failure>,
+) -> Result<Response<EdgeBody>, Failure> {
+    let intake = stored.as_ref().map_or_else(failed, |(_, intake)| *intake);
+    edge.options.reporter.instruments.upload(upload, intake);
+    stored.map(|(response, _)| response)
+}
+
+/// Whose fault it was.
+fn failed(failure: &Failure) -> Intake {
+    if failure.status.is_server_error() {
+        Intake::Failed
+    } else {
+        Intake::Rejected
+    }
 }
 
 /// `GET /__get_application_hash_list__`
@@ -90,7 +120,7 @@ pub(crate) async fn hash_list(
 }
 
 /// Verifies who sends a request.
-fn authenticate(edge: &Shared, headers: &HeaderMap) -> Result<WriteToken, Failure> {
+pub(crate) fn authenticate(edge: &Shared, headers: &HeaderMap) -> Result<WriteToken, Failure> {
     let given = ["can_write_jwt", "can-write-jwt"]
         .into_iter()
         .find_map(|name| headers.get(name));
@@ -107,7 +137,8 @@ fn authenticate(edge: &Shared, headers: &HeaderMap) -> Result<WriteToken, Failur
             "unauthenticated",
             "The request has no can_write_jwt header. The usual cause is a proxy that drops headers with an underscore: \
              allow them there, or send can-write-jwt or Authorization: Bearer",
-        ));
+        )
+        .refusal(Unauthenticated::Missing.as_str()));
     };
     // What is no text is no token: the verifier refuses it like any other wrong one.
     let token = str::from_utf8(token).unwrap_or_default();
@@ -128,7 +159,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T,
 }
 
 /// A JSON answer.
-fn answer(status: StatusCode, body: &Value) -> Response<EdgeBody> {
+pub(crate) fn answer(status: StatusCode, body: &Value) -> Response<EdgeBody> {
     let mut response = Response::new(EdgeBody::from(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();

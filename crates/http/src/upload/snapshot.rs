@@ -5,7 +5,8 @@ use std::sync::Arc;
 use favonius_contract::{
     DeploymentName, EdgeHost, Hostname, Snapshot, SnapshotDocument, SnapshotKind,
 };
-use favonius_storage::{Change, CommitError, Order, Publish, Rejection};
+use favonius_storage::{Applied, Change, CommitError, Order, Publish, Rejection};
+use favonius_telemetry::instruments::Intake;
 use http::{HeaderMap, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ pub(super) async fn store(
     query: &Query<'_>,
     headers: &HeaderMap,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<(Response<EdgeBody>, Intake), Failure> {
     let token = authenticate(edge, headers)?;
     let (document, _room) = parse(edge, body).await?;
     token.may_write(&document.snapshot().application_uid)?;
@@ -38,14 +39,14 @@ pub(super) async fn store(
     let skip = query
         .get("skip_assets")
         .is_some_and(|value| !matches!(value, "false" | "0"));
-    let (url, lacking) = in_time(async {
-        let url = record(edge, &document).await?;
+    let (url, intake, lacking) = in_time(async {
+        let (url, intake) = record(edge, &document).await?;
         let lacking = if skip {
             Vec::new()
         } else {
             lacking(edge, snapshot).await?
         };
-        Ok((url, lacking))
+        Ok((url, intake, lacking))
     })
     .await?;
     let message = match snapshot.kind {
@@ -54,7 +55,7 @@ pub(super) async fn store(
             "stored; this edge runs no server code: it serves the files below client/"
         }
     };
-    Ok(answer(
+    let answer = answer(
         StatusCode::OK,
         &json!({
             "urls": {"version": url},
@@ -62,7 +63,8 @@ pub(super) async fn store(
             "assets": lacking,
             "message": message,
         }),
-    ))
+    );
+    Ok((answer, intake))
 }
 
 /// Reads the document, away from the threads that serve when it is large. The memory that it takes is held until the
@@ -83,8 +85,11 @@ async fn parse(
     Ok((document?, room))
 }
 
-/// Stores the snapshot and publishes its version in one commit; gives the version's URL.
-async fn record(edge: &Shared, document: &Arc<SnapshotDocument>) -> Result<String, Failure> {
+/// Stores the snapshot and publishes its version in one commit; gives the version's URL, and whether it was there before.
+async fn record(
+    edge: &Shared,
+    document: &Arc<SnapshotDocument>,
+) -> Result<(String, Intake), Failure> {
     let snapshot = document.snapshot();
     let id = &snapshot.snapshot_id;
     let (hosts, host_edge) = version_hostnames(edge, snapshot);
@@ -103,7 +108,8 @@ async fn record(edge: &Shared, document: &Arc<SnapshotDocument>) -> Result<Strin
                 .map(|name| Change::Published(version(edge, snapshot, name))),
         );
         match edge.records.commit(changes).await {
-            Ok(_) => {
+            Ok(applied) => {
+                let is_new = !is_known && applied.first() == Some(&Applied::Done);
                 if let Some(name) = &name {
                     edge.deployments.changed(name);
                 }
@@ -111,7 +117,12 @@ async fn record(edge: &Shared, document: &Arc<SnapshotDocument>) -> Result<Strin
                     (Some(host), Some(host_edge)) => host_edge.url(host),
                     _ => path_url(edge, snapshot)?,
                 };
-                return Ok(url);
+                let intake = if is_new {
+                    Intake::Stored
+                } else {
+                    Intake::Known
+                };
+                return Ok((url, intake));
             }
             Err(CommitError::Rejected(Rejection::SnapshotExists(_))) if !is_known => {
                 let known = edge.records.snapshot(id).await?;

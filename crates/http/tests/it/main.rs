@@ -8,6 +8,7 @@
     reason = "tests: a failed step ends the test, and tables are as long as they are"
 )]
 
+mod measuring;
 mod publishing;
 mod server;
 mod serving;

@@ -17,7 +17,7 @@ use favonius_auth::{MintRequest, Minter, Scope};
 use favonius_config::{Environment, Settings};
 use favonius_contract::{ApplicationUid, EdgeHost, Hostname};
 use favonius_storage::Clock;
-use favonius_worker::Worker;
+use favonius_worker::{Reporter, Worker};
 use indicatif::HumanBytes;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -90,7 +90,8 @@ impl Dev {
         let secret = new_secret()?;
         let settings = self.settings(&data, &secret)?;
         start_log(self.verbose);
-        let worker = Worker::start(&settings).map_err(|error| self.explain(error))?;
+        let worker =
+            Worker::start(&settings, Reporter::default()).map_err(|error| self.explain(error))?;
         let address = worker.address();
         let session = Session::new(directory, build, application, address.port())?;
         let token = mint(&secret)?;
