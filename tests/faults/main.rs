@@ -22,6 +22,7 @@ mod s3_down;
 mod settings;
 mod shutdown;
 mod startup;
+#[path = "../support/mod.rs"]
 mod support;
 mod tls;
 mod tokens;

@@ -1,11 +1,13 @@
 //! Regions, workers that are watched for leaks, sites to deploy, and how figures are shown.
 
+mod day;
 mod figures;
 mod resp;
 mod s3_sink;
 mod site;
 mod worker;
 
+pub(crate) use day::live_a_day;
 pub(crate) use figures::{Figures, show};
 pub(crate) use resp::Resp;
 pub(crate) use s3_sink::S3Sink;
