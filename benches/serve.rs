@@ -12,12 +12,18 @@ use favonius_benches::{APPLICATION, NOW_MS, snapshot};
 use favonius_contract::AssetHash;
 use favonius_http::{Backends, Edge, EdgeOptions};
 use favonius_storage::{Assets, Clock, EmbeddedRecords};
+use favonius_telemetry::{
+    Batch, Endpoint, Sampler, Telemetry, TelemetryGuard, TelemetrySettings, stdout::Output,
+};
+use futures::FutureExt as _;
 use http::{Request, request};
 use http_body_util::{BodyExt, Full, Limited};
 use object_store::memory::InMemory;
 use tokio::runtime::Runtime;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
+use tracing::subscriber::with_default;
+use tracing_subscriber::{Registry, layer::SubscriberExt as _};
 
 const SECRET: &str = "a secret of the benches that is long enough";
 const HOST: &str = "www.test";
@@ -39,7 +45,7 @@ async fn send(edge: &Edge, request: request::Builder, body: Vec<u8>) -> (u16, us
 }
 
 /// An edge on which one application is deployed.
-async fn deployed() -> Edge {
+async fn deployed(options: EdgeOptions) -> Edge {
     let backends = Backends {
         assets: Assets::new(Arc::new(InMemory::new()), TaskTracker::new()),
         records: Arc::new(EmbeddedRecords::in_memory().expect("a database in memory")),
@@ -48,7 +54,7 @@ async fn deployed() -> Edge {
         ),
         clock: Clock::manual(NOW_MS),
     };
-    let edge = Edge::new(backends, EdgeOptions::default());
+    let edge = Edge::new(backends, options);
     let application = APPLICATION.parse().expect("a well-formed uid");
     let token = Minter::new(SECRET)
         .expect("a usable secret")
@@ -104,7 +110,7 @@ type Make<'a> = Box<dyn Fn() -> request::Builder + 'a>;
 fn serve(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let (edge, etag) = runtime.block_on(async {
-        let edge = deployed().await;
+        let edge = deployed(EdgeOptions::default()).await;
         let etag = etag(&edge).await;
         (edge, etag)
     });
@@ -154,5 +160,67 @@ fn serve(c: &mut Criterion) {
     runtime.block_on(edge.stop());
 }
 
-criterion_group!(benches, serve);
+/// What telemetry adds to the request that does the least else.
+fn telemetry(c: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
+    // Nobody listens there: what is not taken is dropped.
+    let collector = Endpoint::new("http://127.0.0.1:1/").expect("a URL");
+    let measured = || TelemetrySettings::new("bench").prometheus();
+    let traced = |sampler| measured().traces(collector.clone(), sampler, Batch::default());
+    let cases = [
+        ("off", None, false),
+        ("measured", Some(measured()), false),
+        ("unsampled", Some(traced(Sampler::ParentOrAlwaysOff)), false),
+        (
+            "sampled 1 %",
+            Some(traced(Sampler::ParentOrRatio(0.01))),
+            false,
+        ),
+        ("sampled", Some(traced(Sampler::ParentOrAlwaysOn)), false),
+        ("access log", Some(measured()), true),
+    ];
+    let mut group = c.benchmark_group("telemetry");
+    group.throughput(Throughput::Elements(1));
+    for (name, settings, access_log) in cases {
+        let telemetry = settings.map(|settings| {
+            Telemetry::layer(&settings, Output::to(std::io::sink())).expect("telemetry")
+        });
+        let (layer, guard) = telemetry.unzip();
+        let options = EdgeOptions {
+            access_log,
+            reporter: guard
+                .as_ref()
+                .map(TelemetryGuard::reporter)
+                .unwrap_or_default(),
+            ..EdgeOptions::default()
+        };
+        let bench = || {
+            let (edge, etag) = runtime.block_on(async {
+                let edge = deployed(options).await;
+                let etag = etag(&edge).await;
+                (edge, etag)
+            });
+            let request = || {
+                let request = Request::get(format!("/{SCRIPT}")).header("host", HOST);
+                request.header("if-none-match", &etag)
+            };
+            group.bench_function(name, |b| {
+                // On this thread, which has the subscriber.
+                b.iter(|| {
+                    let answered = send(&edge, request(), Vec::new()).now_or_never();
+                    assert_eq!(answered, Some((304, 0)));
+                });
+            });
+            runtime.block_on(edge.stop());
+        };
+        match layer {
+            Some(layer) => with_default(Registry::default().with(layer), bench),
+            None => bench(),
+        }
+        drop(guard);
+    }
+    group.finish();
+}
+
+criterion_group!(benches, serve, telemetry);
 criterion_main!(benches);
