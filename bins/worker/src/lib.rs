@@ -25,7 +25,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Opens the back ends and binds the port; what happens is told to `reporter`. The servers behind it need not answer yet; an embedded database must.
+    /// Opens the back ends and binds the port; what happens is told to `reporter`. The servers behind it need not answer yet; an
+    /// embedded database must.
     ///
     /// Must be called inside a Tokio runtime.
     pub fn start(settings: &Settings, reporter: Reporter) -> anyhow::Result<Self> {

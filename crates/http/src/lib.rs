@@ -23,6 +23,7 @@
 //! # Assumptions
 //! Whatever stands before the edge forwards `Host` unchanged. If it rewrites it, every application looks like one.
 
+mod bearer;
 mod body;
 mod control;
 mod deployments;

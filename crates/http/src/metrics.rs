@@ -7,7 +7,7 @@ use bytes::Bytes;
 use favonius_telemetry::MetricsFormat;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use crate::{body::EdgeBody, edge::Shared, failure::Failure};
+use crate::{bearer::bearer, body::EdgeBody, edge::Shared, failure::Failure};
 
 /// What a request has to bring as `Authorization: Bearer` (RFC 6750). `Debug` does not show it.
 #[derive(Clone)]
@@ -20,15 +20,9 @@ impl BearerToken {
     }
 
     fn is_in(&self, headers: &HeaderMap) -> bool {
-        let given = headers
-            .get(header::AUTHORIZATION)
-            .map(HeaderValue::as_bytes);
-        given
-            .and_then(|given| given.split_at_checked("bearer ".len()))
-            .is_some_and(|(scheme, token)| {
-                scheme.eq_ignore_ascii_case(b"bearer ")
-                    && verify_slices_are_equal(token.trim_ascii(), self.0.as_bytes()).is_ok()
-            })
+        bearer(headers).is_some_and(|given| {
+            verify_slices_are_equal(given.trim_ascii(), self.0.as_bytes()).is_ok()
+        })
     }
 }
 

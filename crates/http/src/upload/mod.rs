@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
 pub(crate) use self::incoming::Incoming;
-use crate::{body::EdgeBody, edge::Shared, failure::Failure};
+use crate::{bearer::bearer, body::EdgeBody, edge::Shared, failure::Failure};
 
 /// How long the stores may take for a snapshot or a publish, all in all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -126,10 +126,7 @@ pub(crate) fn authenticate(edge: &Shared, headers: &HeaderMap) -> Result<WriteTo
         .find_map(|name| headers.get(name));
     let token = match given {
         Some(value) => Some(value.as_bytes()),
-        None => headers.get(header::AUTHORIZATION).and_then(|value| {
-            let (scheme, token) = value.as_bytes().split_at_checked(7)?;
-            scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
-        }),
+        None => bearer(headers),
     };
     let Some(token) = token else {
         return Err(Failure::new(

@@ -1,8 +1,4 @@
-use std::{
-    io::{self, Write},
-    sync::Mutex,
-    time::Duration,
-};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use proptest::prelude::*;
@@ -10,21 +6,11 @@ use serde_json::{Value as Json, json};
 use tracing_subscriber::{Registry, layer::SubscriberExt as _};
 
 use super::*;
-use crate::{Telemetry, TelemetrySettings, instruments::Route, stdout::Output};
-
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::{
+    Telemetry, TelemetrySettings,
+    instruments::Route,
+    stdout::{Output, tests::Sink},
+};
 
 /// What is written with these settings.
 fn written(settings: &TelemetrySettings, format: Format, write: impl FnOnce(&AccessLog)) -> String {
@@ -35,7 +21,7 @@ fn written(settings: &TelemetrySettings, format: Format, write: impl FnOnce(&Acc
     let (_layer, guard) = Telemetry::layer::<Registry>(settings, output).unwrap();
     write(&guard.reporter().access_log);
     drop(guard);
-    String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
+    sink.text()
 }
 
 fn settings() -> TelemetrySettings {
@@ -130,7 +116,7 @@ fn without_telemetry_it_is_an_event() {
         AccessLog::default().write(&access("www.test", "/a"));
     });
     drop(guard);
-    let event = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let event = sink.text();
     let direct = written(&settings(), Format::Json, |log| {
         log.write(&access("www.test", "/a"));
     });

@@ -7,7 +7,7 @@ pub(crate) mod line;
 mod queue;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     fmt,

@@ -29,10 +29,10 @@ const TIMESTAMP: &str = r#"{"timestamp":"2026-11-21T07:46:24.930Z""#;
 
 /// A writer that keeps what is written.
 #[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Sink(Arc<Mutex<Vec<u8>>>);
 
 impl Sink {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
