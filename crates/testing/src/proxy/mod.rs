@@ -152,12 +152,12 @@ impl FaultProxy {
         self.counts.open.load(Ordering::SeqCst)
     }
 
-    /// How many bytes were carried to the target.
+    /// How many bytes were carried to the target; one that arrived is counted.
     pub fn bytes_to_target(&self) -> u64 {
         self.counts.to_target.load(Ordering::SeqCst)
     }
 
-    /// How many bytes were carried from the target.
+    /// How many bytes were carried from the target; one that arrived is counted.
     pub fn bytes_from_target(&self) -> u64 {
         self.counts.from_target.load(Ordering::SeqCst)
     }
@@ -357,10 +357,11 @@ async fn pump(
             bytes = bytes.get(..room).unwrap_or(bytes);
             *left -= bytes.len() as u64;
         }
-        to.write_all(bytes).await.map_err(|_| End::Reset)?;
+        // First the count: whoever has a byte finds it counted.
         if let Some(counter) = counter {
             counter.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         }
+        to.write_all(bytes).await.map_err(|_| End::Reset)?;
         if left == Some(0) {
             // Lets the bytes before the break arrive: a reset would overtake them.
             tokio::time::sleep(Duration::from_millis(50)).await;
