@@ -1,8 +1,9 @@
-//! Reading what comes from outside: a whole snapshot once per deployment, a hostname with every request, each byte of
-//! an upload once.
+//! Reading what comes from outside: a whole snapshot once per deployment, a hostname and a path with every request, each
+//! byte of an upload once.
 //!
 //! A snapshot is parsed when it is uploaded, and when a worker first serves it: twice slower here is a slower first
-//! request after each publish. A hostname is parsed with every request. Hashing is most of what an upload costs.
+//! request after each publish. A hostname is parsed with every request, and then one path after the other is looked up
+//! that might be meant. Hashing is most of what an upload costs.
 
 use std::hint::black_box;
 
@@ -12,14 +13,18 @@ use favonius_contract::{AssetHasher, Hostname, SnapshotDocument};
 
 const ASSETS: usize = 10_000;
 
+fn paths(directory: &str) -> Vec<String> {
+    let path = |n| format!("{directory}/chunk-{n:08x}.js");
+    (0..ASSETS).map(path).collect()
+}
+
+fn json_of(paths: &[String]) -> Vec<u8> {
+    let files = paths.iter().map(|path| (path.as_str(), path.as_bytes()));
+    snapshot("1", files)
+}
+
 fn parse_snapshot(c: &mut Criterion) {
-    let paths: Vec<String> = (0..ASSETS)
-        .map(|n| format!("assets/chunk-{n:08x}.js"))
-        .collect();
-    let json = snapshot(
-        "1",
-        paths.iter().map(|path| (path.as_str(), path.as_bytes())),
-    );
+    let json = json_of(&paths("assets"));
     let mut group = c.benchmark_group("contract");
     group.throughput(Throughput::Bytes(json.len() as u64));
     group.bench_function("snapshot of 10,000 assets", |b| {
@@ -29,6 +34,26 @@ fn parse_snapshot(c: &mut Criterion) {
             BatchSize::LargeInput,
         );
     });
+    group.finish();
+}
+
+/// In no order that a cache could guess, as requests come.
+fn find_asset(c: &mut Criterion) {
+    // Has no factor in common with the number of assets, so all of them have their turn.
+    const STRIDE: usize = 7919;
+    let present = paths("assets");
+    let document = SnapshotDocument::parse(json_of(&present)).expect("a well-formed snapshot");
+    let snapshot = document.into_snapshot();
+    let mut group = c.benchmark_group("asset by path");
+    for (name, paths) in [("hit", present), ("miss", paths("absent"))] {
+        let mut turn = (0..paths.len()).cycle().step_by(STRIDE);
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let path = turn.next().and_then(|n| paths.get(n));
+                snapshot.asset(black_box(path.expect("a cycle within bounds")))
+            });
+        });
+    }
     group.finish();
 }
 
@@ -69,5 +94,11 @@ fn hash_asset(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parse_snapshot, parse_hostname, hash_asset);
+criterion_group!(
+    benches,
+    parse_snapshot,
+    find_asset,
+    parse_hostname,
+    hash_asset
+);
 criterion_main!(benches);

@@ -14,7 +14,9 @@ pub fn snapshot<'f>(build: &str, files: impl IntoIterator<Item = (&'f str, &'f [
         .into_iter()
         .map(|(path, content)| {
             let hash = AssetHash::of(content, path);
-            let entry = json!({"path": path, "extname": "", "hash": hash, "size": content.len()});
+            let extension = path.rfind('.').and_then(|dot| path.get(dot..));
+            let extension = extension.unwrap_or_default();
+            let entry = json!({"path": path, "extname": extension, "hash": hash, "size": content.len()});
             (path.to_owned(), entry)
         })
         .collect();
