@@ -16,7 +16,8 @@ pub fn snapshot<'f>(build: &str, files: impl IntoIterator<Item = (&'f str, &'f [
             let hash = AssetHash::of(content, path);
             let extension = path.rfind('.').and_then(|dot| path.get(dot..));
             let extension = extension.unwrap_or_default();
-            let entry = json!({"path": path, "extname": extension, "hash": hash, "size": content.len()});
+            let entry =
+                json!({"path": path, "extname": extension, "hash": hash, "size": content.len()});
             (path.to_owned(), entry)
         })
         .collect();

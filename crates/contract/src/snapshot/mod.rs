@@ -1,21 +1,16 @@
 //! One build of an application, as a client uploads it.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
-    fmt,
-};
+mod assets;
+mod document;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor},
-};
+use std::{borrow::Cow, fmt};
+
+use assets::AssetTable;
+pub use document::SnapshotDocument;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::{
-    ApplicationUid, AssetHash, AssetPath, AssetRef, InvalidDocument, RECORD_FIELD, SnapshotId,
-    error::excerpt,
-};
+use crate::{ApplicationUid, AssetRef, InvalidDocument, SnapshotId, error::excerpt};
 
 /// Most assets in one snapshot.
 pub const MAX_ASSETS: usize = 100_000;
@@ -62,19 +57,35 @@ pub struct Snapshot {
     pub target: Option<Box<str>>,
     /// Who made it.
     pub build: Build,
-    assets: HashMap<Box<str>, AssetRef>,
+    assets: AssetTable,
     manifest: Option<Box<str>>,
 }
 
 impl Snapshot {
     /// The asset at a path, which has no leading slash.
     pub fn asset(&self, path: &str) -> Option<AssetRef> {
-        self.assets.get(path).copied()
+        self.find(path).map(|(_, asset)| asset)
     }
 
-    /// All assets by path, in no order.
+    /// The asset at a path, and its index: less than [`asset_count`](Self::asset_count), of no other asset, and the same
+    /// for as long as this snapshot and its clones live. Another reading of the same build may number otherwise.
+    pub fn find(&self, path: &str) -> Option<(usize, AssetRef)> {
+        self.assets.find(path)
+    }
+
+    /// The asset of an index, with its path.
+    pub fn asset_at(&self, index: usize) -> Option<(&str, AssetRef)> {
+        self.assets.at(index)
+    }
+
+    /// How many assets there are.
+    pub fn asset_count(&self) -> usize {
+        self.assets.len()
+    }
+
+    /// All assets with their paths, in the order of their indices.
     pub fn assets(&self) -> impl ExactSizeIterator<Item = (&str, AssetRef)> {
-        self.assets.iter().map(|(path, asset)| (&**path, *asset))
+        self.assets.iter()
     }
 
     /// Where the build's `zephyr-manifest.json` stands.
@@ -96,10 +107,26 @@ impl Snapshot {
         self.target.as_deref() == Some("tap-app")
     }
 
-    /// About how many bytes of memory this takes, for caches that are bounded by size.
+    /// How many bytes of memory this takes, without what allocators add to it: for caches that are bounded by size.
     pub fn memory_bytes(&self) -> usize {
-        let paths: usize = self.assets.keys().map(|path| path.len()).sum();
-        size_of::<Self>() + paths + self.assets.capacity() * (size_of::<(Box<str>, AssetRef)>() + 1)
+        let Build {
+            version,
+            creator,
+            commit,
+            branch,
+        } = &self.build;
+        let texts = [
+            &self.domain,
+            &self.target,
+            &self.manifest,
+            version,
+            creator,
+            commit,
+            branch,
+        ];
+        let texts = texts.into_iter().flatten().map(|text| text.len());
+        let ids = self.application_uid.as_str().len() + self.snapshot_id.as_str().len();
+        size_of::<Self>() + self.assets.heap_bytes() + ids + texts.sum::<usize>()
     }
 
     fn from_raw(raw: RawSnapshot<'_>) -> Result<Self, InvalidDocument> {
@@ -122,11 +149,11 @@ impl Snapshot {
         }
         let manifest = raw
             .assets
-            .0
-            .keys()
+            .iter()
+            .map(|(path, _)| path)
             .filter(|path| path.rsplit('/').next() == Some(MANIFEST_FILE))
-            .min_by_key(|path| (path.len(), path.as_ref().to_owned()))
-            .cloned();
+            .min_by_key(|path| (path.len(), *path))
+            .map(Box::from);
         let owned = |text: Option<Cow<'_, str>>| text.map(|text| Box::from(&*text));
         let git = raw.git.unwrap_or_default();
         Ok(Self {
@@ -151,7 +178,7 @@ impl Snapshot {
                 commit: owned(git.commit),
                 branch: owned(git.branch),
             },
-            assets: raw.assets.0,
+            assets: raw.assets,
             manifest,
         })
     }
@@ -163,68 +190,6 @@ impl fmt::Debug for Snapshot {
             .field("snapshot_id", &self.snapshot_id)
             .field("assets", &self.assets.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// A snapshot together with its JSON as it was uploaded, byte for byte, so that fields which we do not know survive.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SnapshotDocument {
-    json: Vec<u8>,
-    snapshot: Snapshot,
-}
-
-impl SnapshotDocument {
-    /// Reads an uploaded snapshot.
-    pub fn parse(json: Vec<u8>) -> Result<Self, InvalidDocument> {
-        let raw = RawSnapshot::read(&json)?;
-        if raw.favonius.is_some() {
-            return Err(InvalidDocument::field(
-                RECORD_FIELD,
-                "is added by publishing and cannot be uploaded: remove the field",
-            ));
-        }
-        let snapshot = Snapshot::from_raw(raw)?;
-        Ok(Self { json, snapshot })
-    }
-
-    /// What it says.
-    pub fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
-    }
-
-    /// Its bytes as they were uploaded.
-    pub fn json(&self) -> &[u8] {
-        &self.json
-    }
-
-    /// What it says, without the bytes.
-    pub fn into_snapshot(self) -> Snapshot {
-        self.snapshot
-    }
-
-    /// Whether this is the same build as the other: equal but for the edge that the client was sent to, and for the
-    /// order of fields and assets. Values are compared as they are written.
-    pub fn same_build(&self, other: &Self) -> bool {
-        let written_alike = || {
-            let mut ours = Fields::read(&self.json)?;
-            let mut theirs = Fields::read(&other.json)?;
-            let assets = [ours.0.remove("assets")?, theirs.0.remove("assets")?];
-            ours.0.remove("domain");
-            theirs.0.remove("domain");
-            let [our_assets, their_assets] = assets.map(|text| Fields::read(text.as_bytes()));
-            Some(ours == theirs && our_assets? == their_assets?)
-        };
-        self.json == other.json
-            || (self.snapshot.assets == other.snapshot.assets && written_alike().unwrap_or(false))
-    }
-}
-
-impl fmt::Debug for SnapshotDocument {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SnapshotDocument")
-            .field("bytes", &self.json.len())
-            .field("snapshot", &self.snapshot)
-            .finish()
     }
 }
 
@@ -249,7 +214,7 @@ pub(crate) struct RawSnapshot<'a> {
     git: Option<RawGit<'a>>,
     #[serde(borrow, default, deserialize_with = "lenient")]
     creator: Option<RawCreator<'a>>,
-    assets: RawAssets,
+    assets: AssetTable,
     /// `Some` also when it is `null`.
     #[serde(borrow, default, deserialize_with = "present")]
     pub(crate) favonius: Option<&'a RawValue>,
@@ -264,6 +229,10 @@ impl<'a> RawSnapshot<'a> {
         Snapshot::from_raw(self)
     }
 }
+
+/// Text that is borrowed from the JSON where it can be: in an `Option`, or as a key, a `Cow` is always a copy.
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Deserialize, Default)]
 struct RawGit<'a> {
@@ -294,111 +263,16 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// The fields of an object, each as it is written.
-#[derive(PartialEq, Eq)]
-struct Fields<'a>(BTreeMap<Cow<'a, str>, &'a str>);
-
-impl<'a> Fields<'a> {
-    /// `None` also where there are more than a snapshot can have assets.
-    fn read(json: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(json).ok()
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
-                let mut fields = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry::<Cow<'de, str>, &RawValue>()? {
-                    fields.insert(key, value.get());
-                    if fields.len() > MAX_ASSETS {
-                        return Err(M::Error::custom("too many fields"));
-                    }
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(Entries)
-    }
-}
-
-/// The `assets` object, checked while it is read.
-struct RawAssets(HashMap<Box<str>, AssetRef>);
-
-#[derive(Deserialize)]
-struct RawEntry<'a> {
-    #[serde(borrow, default)]
-    path: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    hash: Cow<'a, str>,
-    size: u64,
-}
-
-impl<'de> Deserialize<'de> for RawAssets {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-
-        impl<'de> Visitor<'de> for Entries {
-            type Value = RawAssets;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of assets by path")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<RawAssets, M::Error> {
-                let mut assets = HashMap::new();
-                while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                    let entry: RawEntry<'de> = map.next_value()?;
-                    if assets.len() == MAX_ASSETS {
-                        return Err(M::Error::custom(format_args!(
-                            "more than {MAX_ASSETS} assets in one snapshot"
-                        )));
-                    }
-                    let path = entry.path.as_ref().unwrap_or(&key);
-                    let path = AssetPath::check(path).map_err(M::Error::custom)?;
-                    let hash: AssetHash = entry.hash.parse().map_err(|problem| {
-                        M::Error::custom(format_args!("assets[{:?}]: {problem}", excerpt(&key)))
-                    })?;
-                    let asset = AssetRef {
-                        hash,
-                        size: entry.size,
-                    };
-                    if let Some(other) = assets.insert(Box::from(path), asset)
-                        && other != asset
-                    {
-                        return Err(M::Error::custom(format_args!(
-                            "assets[{:?}]: the path is listed twice with different content",
-                            excerpt(&key)
-                        )));
-                    }
-                }
-                assets.shrink_to_fit();
-                Ok(RawAssets(assets))
-            }
-        }
-
-        deserializer.deserialize_map(Entries)
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
 
-    fn document(change: impl FnOnce(&mut serde_json::Value)) -> Result<SnapshotDocument, String> {
+    pub(super) fn document(
+        change: impl FnOnce(&mut serde_json::Value),
+    ) -> Result<SnapshotDocument, String> {
         let mut value = json!({
             "application_uid": "shop.web.acme",
             "snapshot_id": "alice-42.shop.web.acme",
@@ -421,13 +295,6 @@ mod tests {
         assert_eq!(snapshot.asset("index.html").unwrap().size, 438);
         assert_eq!(snapshot.kind, SnapshotKind::ClientRendered);
         assert_eq!(snapshot.base(), None);
-    }
-
-    #[test]
-    fn the_bytes_are_kept_as_they_came() {
-        let json = br#"{ "x":1.0e2,"application_uid":"a.b.c","snapshot_id":"u-1.a.b.c","assets":{},"mfConfig":[{"y":"\u00e9"}] }"#;
-        let document = SnapshotDocument::parse(json.to_vec()).unwrap();
-        assert_eq!(document.json(), json);
     }
 
     #[test]
@@ -527,18 +394,6 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_most_assets() {
-        let build = |n: usize| {
-            document(|d| {
-                let entry = json!({"hash": "ab".repeat(32), "size": 1});
-                d["assets"] = (0..n).map(|i| (format!("{i}.js"), entry.clone())).collect();
-            })
-        };
-        assert!(build(MAX_ASSETS).is_ok());
-        assert!(build(MAX_ASSETS + 1).unwrap_err().contains("100000 assets"));
-    }
-
-    #[test]
     fn the_base_is_where_the_manifest_is() {
         let entry = json!({"hash": "ab".repeat(32), "size": 1});
         let cases: [(&str, &[&str], Option<&str>); 4] = [
@@ -568,65 +423,6 @@ mod tests {
     }
 
     #[test]
-    fn the_same_build_for_another_edge() {
-        let first = document(|_| {}).unwrap();
-        let edge = document(|d| d["domain"] = json!("https://other.example.com")).unwrap();
-        let other = document(|d| d["createdAt"] = json!(5)).unwrap();
-        assert!(first.same_build(&edge));
-        assert!(!first.same_build(&other));
-    }
-
-    #[test]
-    fn the_same_build_in_another_order() {
-        let parse = |text: String| SnapshotDocument::parse(text.into_bytes()).unwrap();
-        let ids = r#""application_uid":"a.b.c","snapshot_id":"u-1.a.b.c""#;
-        let asset = |path: &str, more: &str| {
-            format!(
-                r#""{path}":{{"hash":"{}","size":1{more}}}"#,
-                "ab".repeat(32)
-            )
-        };
-        let (x, y) = (asset("x", ""), asset("y", ""));
-        let first = parse(format!(r#"{{{ids},"git":{{}},"assets":{{{x},{y}}}}}"#));
-        let other_extension = asset("y", r#","extname":".js""#);
-        let cases = [
-            (
-                "other order",
-                format!(r#"{{"assets":{{{y},{x}}},{ids},"domain":"d","git":{{}}}}"#),
-                true,
-            ),
-            (
-                "spaced out",
-                format!(r#"{{ {ids}, "git" : {{}}, "assets" : {{ {x}, {y} }} }}"#),
-                true,
-            ),
-            (
-                "one field less",
-                format!(r#"{{{ids},"assets":{{{x},{y}}}}}"#),
-                false,
-            ),
-            (
-                "another value",
-                format!(r#"{{{ids},"git":{{"branch":"b"}},"assets":{{{x},{y}}}}}"#),
-                false,
-            ),
-            (
-                "one asset less",
-                format!(r#"{{{ids},"git":{{}},"assets":{{{x}}}}}"#),
-                false,
-            ),
-            (
-                "an asset says more",
-                format!(r#"{{{ids},"git":{{}},"assets":{{{x},{other_extension}}}}}"#),
-                false,
-            ),
-        ];
-        for (name, text, expected) in cases {
-            assert_eq!(first.same_build(&parse(text)), expected, "case `{name}`");
-        }
-    }
-
-    #[test]
     fn a_descriptive_field_is_read_where_it_has_its_form() {
         let found = document(|d| {
             d["git"] = json!({"branch": "m\u{e4}in", "more": [1]});
@@ -642,14 +438,6 @@ mod tests {
         #[test]
         fn any_bytes_are_taken_or_refused_without_panic(bytes: Vec<u8>) {
             drop(SnapshotDocument::parse(bytes));
-        }
-
-        #[test]
-        fn any_path_is_taken_or_refused(path: String) {
-            let found = document(|d| {
-                d["assets"] = [(path.clone(), json!({"hash": "ab".repeat(32), "size": 1}))].into_iter().collect();
-            });
-            prop_assert_eq!(found.is_ok(), AssetPath::check(&path).is_ok());
         }
     }
 }
