@@ -130,6 +130,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_read_need_not_be_text() {
+        let with = |more: &[u8]| {
+            let start =
+                format!(r#"{{"application_uid":"a.b.c","snapshot_id":"u-1.a.b.c","assets":{{}},"#);
+            let json = [start.as_bytes(), more, b"}"].concat();
+            SnapshotDocument::parse(json)
+        };
+        with(b"\"odd\":\"\xff\"").unwrap();
+        with(b"\"domain\":\"\xff\"").unwrap_err();
+    }
+
+    #[test]
     fn the_same_build_for_another_edge() {
         let first = document(|_| {}).unwrap();
         let edge = document(|d| d["domain"] = json!("https://other.example.com")).unwrap();

@@ -222,7 +222,12 @@ pub(crate) struct RawSnapshot<'a> {
 
 impl<'a> RawSnapshot<'a> {
     pub(crate) fn read(json: &'a [u8]) -> Result<Self, InvalidDocument> {
-        Ok(serde_json::from_slice(json)?)
+        Ok(match str::from_utf8(json) {
+            // Checked once as a whole, which is much less work than for each text in it.
+            Ok(text) => serde_json::from_str(text)?,
+            // What is wrong may be in a field that is not read.
+            Err(_) => serde_json::from_slice(json)?,
+        })
     }
 
     pub(crate) fn into_snapshot(self) -> Result<Snapshot, InvalidDocument> {
