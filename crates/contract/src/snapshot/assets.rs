@@ -55,7 +55,10 @@ impl AssetTable {
     }
 
     pub(super) fn find(&self, path: &str) -> Option<(usize, AssetRef)> {
-        let hash = self.hasher.hash_one(path);
+        self.find_hashed(self.hasher.hash_one(path), path)
+    }
+
+    fn find_hashed(&self, hash: u64, path: &str) -> Option<(usize, AssetRef)> {
         let is_it = |number: &u32| self.path(*number as usize) == Some(path);
         let index = *self.numbers.find(hash, is_it)? as usize;
         Some((index, self.entries.get(index)?.asset))
@@ -89,7 +92,8 @@ impl AssetTable {
 
     /// Adds an asset, or gives the one that has the path already.
     fn add(&mut self, path: &str, asset: AssetRef) -> Result<(), AssetRef> {
-        if let Some((_, held)) = self.find(path) {
+        let hash = self.hasher.hash_one(path);
+        if let Some((_, held)) = self.find_hashed(hash, path) {
             return Err(held);
         }
         let at = |place: usize| u32::try_from(place).expect("as many paths as a snapshot may have");
@@ -99,15 +103,14 @@ impl AssetTable {
         let end = at(self.paths.len());
         self.entries.push(Entry { asset, start, end });
         let (entries, paths, hasher) = (&self.entries, &self.paths, &self.hasher);
-        self.numbers
-            .insert_unique(hasher.hash_one(path), number, |number| {
-                let entry = entries.get(*number as usize);
-                hasher.hash_one(
-                    entry
-                        .and_then(|entry| entry.path(paths))
-                        .unwrap_or_default(),
-                )
-            });
+        self.numbers.insert_unique(hash, number, |number| {
+            let entry = entries.get(*number as usize);
+            hasher.hash_one(
+                entry
+                    .and_then(|entry| entry.path(paths))
+                    .unwrap_or_default(),
+            )
+        });
         Ok(())
     }
 }

@@ -151,7 +151,10 @@ impl Snapshot {
             .assets
             .iter()
             .map(|(path, _)| path)
-            .filter(|path| path.rsplit('/').next() == Some(MANIFEST_FILE))
+            .filter(|path| {
+                path.strip_suffix(MANIFEST_FILE)
+                    .is_some_and(|base| base.is_empty() || base.ends_with('/'))
+            })
             .min_by_key(|path| (path.len(), *path))
             .map(Box::from);
         let owned = |text: Option<Cow<'_, str>>| text.map(|text| Box::from(&*text));
