@@ -104,23 +104,41 @@ impl Assets {
 
     /// Under which key the store has this asset. A recent answer may be used again.
     pub async fn locate(&self, asset: AssetRef) -> Result<Option<AssetKey>, StorageError> {
-        match self.confirmed.get(&asset) {
-            Some((key, at)) if at.elapsed() < CONFIRMED_FOR => Ok(Some(key)),
-            _ => self.look_up(asset).await,
+        match self.remembered(asset) {
+            Some(key) => Ok(Some(key)),
+            None => self.look_up(asset).await,
         }
+    }
+
+    /// Under which key the store had this asset a moment ago.
+    pub(crate) fn remembered(&self, asset: AssetRef) -> Option<AssetKey> {
+        let (key, at) = self.confirmed.get(&asset)?;
+        (at.elapsed() < CONFIRMED_FOR).then_some(key)
     }
 
     /// Asks the store under which key it has this asset.
     pub(crate) async fn look_up(&self, asset: AssetRef) -> Result<Option<AssetKey>, StorageError> {
         for key in [AssetKey::Asset(asset), AssetKey::Legacy(asset.hash)] {
-            let path = key.path();
-            let found = absent_or(self.store.head(&path).await, "look up asset", &path)?;
-            if found.is_some_and(|meta| meta.size == asset.size) {
-                self.confirm(asset, key);
+            if self.look_up_under(asset, key).await? {
                 return Ok(Some(key));
             }
         }
         Ok(None)
+    }
+
+    /// Asks the store whether it has this asset under this key.
+    pub(crate) async fn look_up_under(
+        &self,
+        asset: AssetRef,
+        key: AssetKey,
+    ) -> Result<bool, StorageError> {
+        let path = key.path();
+        let found = absent_or(self.store.head(&path).await, "look up asset", &path)?;
+        let found = found.is_some_and(|meta| meta.size == asset.size);
+        if found {
+            self.confirm(asset, key);
+        }
+        Ok(found)
     }
 
     /// Under which keys the store has these assets, each once, in no order.

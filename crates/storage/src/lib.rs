@@ -6,7 +6,7 @@
 //! 2. Absence is `Ok(None)`. `Err` means that the store could not tell. Only absence may be remembered or shown as
 //!    "not found".
 //! 3. What was stored first under an identity never changes: assets are verified before they become visible, and a
-//!    snapshot's bytes are final.
+//!    snapshot's bytes are final. Only where assets were not verified ([`HashCheck`]) may the right bytes replace others.
 //! 4. For one name the newest publish wins, whatever the order of arrival.
 //!
 //! # Assumptions

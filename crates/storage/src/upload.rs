@@ -1,10 +1,17 @@
 //! Taking assets in: bytes are hashed while they stream, and become visible only when they are what was claimed.
+//!
+//! 1. What is acknowledged is in the store: it was written, or looked up for this upload. What was seen before does not
+//!    count.
+//! 2. Small assets whose hash is checked are written without asking whether their key is taken: all who bring them bring
+//!    the same bytes, and most uploads are new.
+//! 3. An asset under the hash alone has no owner on record, so every application may use it; one under its own key
+//!    belongs to who uploaded it. So what is there under the hash alone is not written, or others would lose it.
 
 use std::error::Error;
 
 use bytes::Bytes;
 use favonius_contract::{AssetHash, AssetHasher, AssetRef};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryFutureExt, future};
 use object_store::{
     Error as ObjectError, MultipartUpload, ObjectStoreExt, PutMode, PutPayload, path::Path,
 };
@@ -34,18 +41,18 @@ pub enum HashCheck {
     /// They are refused.
     #[default]
     Strict,
-    /// They are stored, and a warning is logged.
+    /// They are stored where nothing is, and a warning is logged. Checked bytes may replace them.
     Warn,
-    /// They are stored.
+    /// They are stored where nothing is. Checked bytes may replace them.
     Off,
 }
 
 /// What came of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
-    /// The asset is new.
+    /// It was written. It is new, as far as we know.
     New,
-    /// The store had it; nothing was written.
+    /// The store had it, by an answer for this upload or less than a minute old; in the latter case it was written again.
     Known,
 }
 
@@ -84,12 +91,14 @@ impl Assets {
         E: Error + Send + 'static,
     {
         let mut incoming = Incoming::new(claim, Box::pin(body));
-        // Asked anew: what was there a minute ago may be gone, and what is acknowledged must be there.
-        let (stored, proof) = if self.look_up(claim.asset).await?.is_some() {
+        let small = claim.asset.size <= PART as u64;
+        let (stored, proof) = if small && claim.check == HashCheck::Strict {
+            self.put_checked(incoming).await?
+        } else if self.look_up(claim.asset).await?.is_some() {
             while incoming.next().await?.is_some() {}
             (Stored::Known, incoming.verify()?)
-        } else if claim.asset.size <= PART as u64 {
-            self.put_whole(incoming).await?
+        } else if small {
+            self.put_unchecked(incoming).await?
         } else {
             self.put_in_parts(incoming).await?
         };
@@ -113,25 +122,81 @@ impl Assets {
             hash: AssetHash::of(&content, path),
             size: content.len() as u64,
         };
-        if self.look_up(asset).await?.is_none() {
-            let key = AssetKey::Asset(asset).path();
-            let result = self.store.put(&key, PutPayload::from_bytes(content)).await;
-            result.map_err(|error| object_error(error, "store asset", &key))?;
-            self.confirm(asset, AssetKey::Asset(asset));
+        if !self.is_shared(asset).await? {
+            self.write(asset, PutPayload::from_bytes(content)).await?;
         }
         Ok(asset)
     }
 
-    async fn put_whole<S, E>(
+    /// Whether the asset is there under the hash alone, and so must not get a key of its own. Not asked where it had one
+    /// a moment ago.
+    async fn is_shared(&self, asset: AssetRef) -> Result<bool, StorageError> {
+        if self.remembered(asset) == Some(AssetKey::Asset(asset)) {
+            return Ok(false);
+        }
+        self.look_up_under(asset, AssetKey::Legacy(asset.hash))
+            .await
+    }
+
+    async fn write(&self, asset: AssetRef, payload: PutPayload) -> Result<(), StorageError> {
+        let key = AssetKey::Asset(asset);
+        let path = key.path();
+        let put = self.store.put(&path, payload).await;
+        put.map_err(|error| object_error(error, "store asset", &path))?;
+        self.confirm(asset, key);
+        Ok(())
+    }
+
+    async fn put_checked<S, E>(
         &self,
-        mut incoming: Incoming<'_, S, E>,
+        incoming: Incoming<'_, S, E>,
     ) -> Result<(Stored, Proof), PutError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: Error + Send + 'static,
     {
         let asset = incoming.claim.asset;
-        let mut whole = self.upload_memory.buffer(asset.size);
+        let known = self.remembered(asset).is_some();
+        // Side by side: who uploads waits for the slower of the two.
+        let is_shared = self.is_shared(asset).map_err(PutError::from);
+        let (is_shared, (whole, proof)) =
+            future::try_join(is_shared, self.read_whole(incoming)).await?;
+        if is_shared {
+            return Ok((Stored::Known, proof));
+        }
+        // Its room is held until it is stored.
+        let (payload, _room) = whole.into_payload();
+        self.write(asset, payload).await?;
+        let stored = if known { Stored::Known } else { Stored::New };
+        Ok((stored, proof))
+    }
+
+    async fn put_unchecked<S, E>(
+        &self,
+        incoming: Incoming<'_, S, E>,
+    ) -> Result<(Stored, Proof), PutError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        E: Error + Send + 'static,
+    {
+        let asset = incoming.claim.asset;
+        let (whole, proof) = self.read_whole(incoming).await?;
+        // Its room is held until it is stored.
+        let (payload, _room) = whole.into_payload();
+        let path = AssetKey::Asset(asset).path();
+        Ok((self.put_first(asset, &path, payload).await?, proof))
+    }
+
+    /// Reads a small asset to its end.
+    async fn read_whole<S, E>(
+        &self,
+        mut incoming: Incoming<'_, S, E>,
+    ) -> Result<(Buffer<'_>, Proof), PutError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
+        E: Error + Send + 'static,
+    {
+        let mut whole = self.upload_memory.buffer(incoming.claim.asset.size);
         whole.make_room().await;
         while let Some(mut piece) = incoming.next().await? {
             whole.fill(&mut piece).await;
@@ -139,16 +204,7 @@ impl Assets {
             whole.make_room().await;
         }
         let proof = incoming.verify()?;
-        let path = AssetKey::Asset(asset).path();
-        // Its room is held until it is stored.
-        let (payload, _room) = whole.into_payload();
-        if incoming.claim.check == HashCheck::Strict {
-            // All who get here bring the same bytes.
-            let put = self.store.put(&path, payload).await;
-            put.map_err(|error| object_error(error, "store asset", &path))?;
-            return Ok((Stored::New, proof));
-        }
-        Ok((self.put_first(asset, &path, payload).await?, proof))
+        Ok((whole, proof))
     }
 
     /// Stores bytes that others may bring differently: the first ones stay.

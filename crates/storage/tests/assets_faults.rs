@@ -203,7 +203,7 @@ async fn a_store_that_cannot_create_without_replacing_is_good_enough() {
     for (check, bytes, expected) in [
         (HashCheck::Warn, b"FIRST!!", Stored::New),
         (HashCheck::Off, b"SECOND!", Stored::Known),
-        (HashCheck::Strict, b"content", Stored::Known),
+        (HashCheck::Strict, b"content", Stored::New),
     ] {
         let claim = Claim {
             check,
@@ -248,16 +248,14 @@ async fn an_asset_that_was_seen_is_not_asked_for_again_for_a_minute() {
         Stored::New
     );
 
-    // An upload is never acknowledged by what was seen before.
-    for stored in [Stored::New, Stored::Known] {
-        if stored == Stored::New {
-            let path = AssetKey::Asset(content).path();
-            store.store.delete(&path).await.unwrap();
-        }
-        let put = put(&assets, claim(content), b"content").await;
-        assert_eq!(put.unwrap(), stored);
-    }
+    // An upload is never acknowledged by what was seen before: it is written again.
     let path = AssetKey::Asset(content).path();
+    store.store.delete(&path).await.unwrap();
+    assert_eq!(
+        put(&assets, claim(content), b"content").await.unwrap(),
+        Stored::Known
+    );
+    store.store.head(&path).await.unwrap();
     store.store.delete(&path).await.unwrap();
     assets.put_own("content".into(), "x").await.unwrap();
     assert!(assets.open(content, None).await.unwrap().is_some());
@@ -288,14 +286,30 @@ async fn many_assets_are_looked_up_side_by_side_but_not_all_at_once() {
 }
 
 #[tokio::test]
-async fn an_asset_is_written_once() {
+async fn a_small_asset_is_written_after_one_look_and_then_without_any() {
     let store = Faulty::new(Fault::None);
-    for _ in 0..3 {
-        let (assets, _) = store.assets();
-        assets.put_own("content".into(), "x").await.unwrap();
+    let requests = || (count(&store.counts.heads), count(&store.counts.puts));
+    let (assets, _) = store.assets();
+    for expected in [(1, 1), (1, 2)] {
         put(&assets, claim(asset(b"content")), b"content")
             .await
             .unwrap();
+        assert_eq!(requests(), expected);
     }
-    assert_eq!(count(&store.counts.puts), 1);
+    assets.put_own("content".into(), "x").await.unwrap();
+    assert_eq!(requests(), (1, 3));
+    assets.put_own("other".into(), "x").await.unwrap();
+    assert_eq!(requests(), (2, 4));
+}
+
+#[tokio::test]
+async fn a_large_asset_is_written_once() {
+    let store = Faulty::new(Fault::None);
+    let content = large();
+    for expected in [Stored::New, Stored::Known, Stored::Known] {
+        let (assets, _) = store.assets();
+        let stored = put(&assets, claim(asset(&content)), &content).await;
+        assert_eq!(stored.unwrap(), expected);
+    }
+    assert_eq!(count(&store.counts.completed), 1);
 }

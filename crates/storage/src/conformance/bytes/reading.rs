@@ -96,6 +96,13 @@ pub async fn an_object_under_the_hash_alone_is_found(store: Store) {
         put(&assets, claim(found, "c"), b"ab").await.unwrap(),
         Stored::Known
     );
+    // It belongs to everybody, which under a key of its own it would not.
+    let (fresh, _) = assets_in(&store);
+    for assets in [&assets, &fresh] {
+        put(assets, claim(found, "c"), b"ab").await.unwrap();
+        assets.put_own("ab".into(), "c").await.unwrap();
+    }
+    assert_eq!(keys(&store).await, HashSet::from([path.to_string()]));
 
     assert!(!assets.contains(other).await.unwrap());
     for range in [None, Some(0..1), Some(0..0)] {
