@@ -250,9 +250,11 @@ impl Assets {
         absent_or(first.transpose(), "reach the bucket with", &path).map(drop)
     }
 
-    /// Removes an asset; what is not there is removed already.
+    /// Removes an asset and its forms; what is not there is removed already.
     pub async fn remove(&self, asset: AssetRef) -> Result<(), StorageError> {
         self.confirmed.remove(&asset);
+        // First: without their asset nobody would come back for them.
+        self.remove_derived(asset).await?;
         for key in [AssetKey::Asset(asset), AssetKey::Legacy(asset.hash)] {
             let path = key.path();
             absent_or(self.store.delete(&path).await, "remove asset", &path)?;
@@ -299,8 +301,6 @@ fn listed(meta: &ObjectMeta) -> Option<AssetRef> {
     name.parse().ok().or_else(|| name.parse().ok().map(legacy))
 }
 
-/// Passes the bytes on and fails where there are fewer or more than there must be: a body that ends early must not look
-/// whole.
 fn body(found: GetResult, range: Range<u64>, key: AssetKey) -> AssetBody {
     let expected = range.end.saturating_sub(range.start);
     let bytes = if expected == 0 {
@@ -308,27 +308,39 @@ fn body(found: GetResult, range: Range<u64>, key: AssetKey) -> AssetBody {
     } else {
         found.into_stream()
     };
-    let counted = stream::try_unfold(
-        (bytes, expected, key.path()),
-        async |(mut bytes, left, path)| match bytes.next().await {
-            Some(Ok(piece)) => match left.checked_sub(piece.len() as u64) {
-                Some(left) => Ok(Some((piece, (bytes, left, path)))),
-                None => Err(wrong_length(&path, "more")),
-            },
-            Some(Err(error)) => Err(object_error(error, "read asset", &path)),
-            None if left == 0 => Ok(None),
-            None => Err(wrong_length(&path, "fewer")),
-        },
-    );
     AssetBody {
         key,
         range,
-        bytes: counted.boxed(),
+        bytes: counted(bytes, expected, "read asset", key.path()).boxed(),
     }
 }
 
-fn wrong_length(path: &Path, more_or_fewer: &str) -> StorageError {
-    StorageError::new(ErrorKind::Corrupt, "read asset", path.as_ref())
+/// Passes the bytes on and fails where there are fewer or more than there must be: a body that ends early must not look
+/// whole.
+pub(crate) fn counted(
+    bytes: BoxStream<'static, object_store::Result<Bytes>>,
+    expected: u64,
+    op: &'static str,
+    path: Path,
+) -> impl Stream<Item = Result<Bytes, StorageError>> + Send + 'static {
+    stream::try_unfold(
+        (bytes, expected, path),
+        move |(mut bytes, left, path)| async move {
+            match bytes.next().await {
+                Some(Ok(piece)) => match left.checked_sub(piece.len() as u64) {
+                    Some(left) => Ok(Some((piece, (bytes, left, path)))),
+                    None => Err(wrong_length(op, &path, "more")),
+                },
+                Some(Err(error)) => Err(object_error(error, op, &path)),
+                None if left == 0 => Ok(None),
+                None => Err(wrong_length(op, &path, "fewer")),
+            }
+        },
+    )
+}
+
+fn wrong_length(op: &'static str, path: &Path, more_or_fewer: &str) -> StorageError {
+    StorageError::new(ErrorKind::Corrupt, op, path.as_ref())
         .because(format!("the store gave {more_or_fewer} bytes than it has"))
 }
 

@@ -15,6 +15,7 @@
 
 mod assets;
 mod clock;
+mod derived;
 mod embedded;
 mod error;
 mod record;
@@ -26,6 +27,7 @@ pub mod conformance;
 
 pub use assets::{AssetBody, AssetKey, Assets};
 pub use clock::Clock;
+pub use derived::{Coding, DerivedBody};
 pub use embedded::{EmbeddedRecords, embedded_assets};
 pub use error::{ErrorKind, StorageError, object_error_kind};
 pub use record::{

@@ -7,7 +7,7 @@ use std::{convert::Infallible, ops::Range, time::Duration};
 use bytes::Bytes;
 use faulty::{Fault, Faulty, count};
 use favonius_contract::{AssetHash, AssetRef};
-use favonius_storage::{AssetKey, Assets, Claim, ErrorKind, HashCheck, PutError, Stored};
+use favonius_storage::{AssetKey, Assets, Claim, Coding, ErrorKind, HashCheck, PutError, Stored};
 use futures::{StreamExt, TryStreamExt, future, stream};
 use object_store::ObjectStoreExt;
 
@@ -54,6 +54,7 @@ async fn what_a_store_cannot_tell_is_an_error_and_not_absence() {
         let PutError::Storage(put) = put else {
             panic!("{fault:?}: {put:?}");
         };
+        let (br, form) = (Coding::Brotli, Bytes::from("form"));
         let errors = [
             put,
             assets.put_own("x".into(), "x").await.unwrap_err(),
@@ -62,6 +63,10 @@ async fn what_a_store_cannot_tell_is_an_error_and_not_absence() {
             assets.open(asset, None).await.unwrap_err(),
             assets.open(asset, Some(1..2)).await.unwrap_err(),
             assets.remove(asset).await.unwrap_err(),
+            assets.open_derived(br, asset).await.unwrap_err(),
+            assets.derived_size(br, asset).await.unwrap_err(),
+            assets.put_derived(br, asset, form).await.unwrap_err(),
+            assets.remove_derived(asset).await.unwrap_err(),
             assets.check().await.unwrap_err(),
             assets.list().try_collect::<Vec<_>>().await.unwrap_err(),
         ];
@@ -95,6 +100,11 @@ async fn a_body_of_another_length_does_not_look_whole() {
             let whole = b"content".get::<Range<usize>>(start..end).unwrap();
             assert!(whole.starts_with(&before.concat()), "{fault:?}: {before:?}");
         }
+        let form = Bytes::from("form");
+        assets.put_derived(Coding::Zstd, asset, form).await.unwrap();
+        let form = assets.open_derived(Coding::Zstd, asset).await.unwrap();
+        let read: Result<Vec<_>, _> = form.unwrap().bytes.try_collect().await;
+        assert_eq!(read.unwrap_err().kind(), expected, "{fault:?}");
     }
 }
 

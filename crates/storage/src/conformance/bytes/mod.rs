@@ -17,6 +17,7 @@
 //! favonius_storage::assets_suite!(fresh);
 //! ```
 
+mod derived;
 mod reading;
 mod refusing;
 mod storing;
@@ -31,6 +32,7 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future::BoxFuture, str
 use object_store::ObjectStore;
 use tokio_util::task::TaskTracker;
 
+pub use derived::*;
 pub use reading::*;
 pub use refusing::*;
 pub use storing::*;
@@ -68,6 +70,9 @@ macro_rules! __assets_cases {
             what_is_missing_is_told
             everything_is_listed_and_can_be_removed
             a_store_that_works_passes_its_check
+            forms_stand_beside_their_assets
+            a_form_is_replaced
+            forms_go_with_their_asset
         }
     };
 }
