@@ -133,7 +133,7 @@ mod tests {
     fn what_is_not_read_need_not_be_text() {
         let with = |more: &[u8]| {
             let start =
-                format!(r#"{{"application_uid":"a.b.c","snapshot_id":"u-1.a.b.c","assets":{{}},"#);
+                r#"{"application_uid":"a.b.c","snapshot_id":"u-1.a.b.c","assets":{},"#.to_owned();
             let json = [start.as_bytes(), more, b"}"].concat();
             SnapshotDocument::parse(json)
         };
