@@ -136,6 +136,8 @@ label! {
         Deployments = "deployments",
         /// HTML that the edge adds to.
         Pages = "pages",
+        /// Assets, and forms of them.
+        Assets = "assets",
     }
 }
 
@@ -169,6 +171,20 @@ label! {
         /// It is not as it should be.
         Rejected = "rejected",
         /// The stores failed.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// What came of a compressed form of an asset.
+    Pressed {
+        /// It is stored.
+        Made = "made",
+        /// It would save too little.
+        OfNoUse = "of_no_use",
+        /// There was too much to do: all forms of an asset are left to the next request for it.
+        LeftOut = "left_out",
+        /// The store failed, or the asset was not there.
         Failed = "failed",
     }
 }

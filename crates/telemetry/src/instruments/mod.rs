@@ -29,7 +29,7 @@ use opentelemetry::{
 
 pub(crate) use labels::method as method_label;
 pub use labels::{
-    Backend, Cache, Check, Ending, Intake, Lookup, Operation, Outcome, Route, Upload,
+    Backend, Cache, Check, Ending, Intake, Lookup, Operation, Outcome, Pressed, Route, Upload,
 };
 use operations::Operations;
 pub use readings::Reading;
@@ -62,6 +62,7 @@ struct Inner {
     uploads: Counter<u64>,
     upload_bytes: Counter<u64>,
     publishes: Counter<u64>,
+    pressed: Counter<u64>,
     served_stale: Counter<u64>,
     pending: Counter<u64>,
     refusals: Counter<u64>,
@@ -81,13 +82,7 @@ impl Instruments {
                 .with_boundaries(bounds.to_vec())
                 .build()
         };
-        let count = |name, unit, about| {
-            meter
-                .u64_counter(name)
-                .with_unit(unit)
-                .with_description(about)
-                .build()
-        };
+        let count = |name, unit, about| counter(meter, name, unit, about);
         let inner = Inner {
             requests: Requests::new(seconds(
                 "http.server.request.duration",
@@ -121,6 +116,11 @@ impl Instruments {
                 "favonius.publishes",
                 "{publish}",
                 "Requests to publish a deployment.",
+            ),
+            pressed: count(
+                "favonius.compressed_forms",
+                "{form}",
+                "Compressed forms of assets that were to be made.",
             ),
             served_stale: count(
                 "favonius.served_stale",
@@ -238,6 +238,14 @@ impl Instruments {
         }
     }
 
+    /// A compressed form of an asset was made, or should have been.
+    pub fn pressed(&self, pressed: Pressed) {
+        if let Some(inner) = &self.0 {
+            let labels = [KeyValue::new("outcome", pressed.as_str())];
+            inner.pressed.add(1, &labels);
+        }
+    }
+
     /// A request was answered from what was known before the record store failed.
     pub fn served_stale(&self) {
         if let Some(inner) = &self.0 {
@@ -325,10 +333,24 @@ impl Inner {
             let labels = [KeyValue::new("outcome", intake.as_str())];
             self.publishes.add(0, &labels);
         }
+        for pressed in Pressed::ALL {
+            let labels = [KeyValue::new("outcome", pressed.as_str())];
+            self.pressed.add(0, &labels);
+        }
         for counter in [&self.upload_bytes, &self.served_stale, &self.pending] {
             counter.add(0, &[]);
         }
     }
+}
+
+fn counter(
+    meter: &Meter,
+    name: &'static str,
+    unit: &'static str,
+    about: &'static str,
+) -> Counter<u64> {
+    let counter = meter.u64_counter(name).with_unit(unit);
+    counter.with_description(about).build()
 }
 
 fn active(inner: &Inner) -> u64 {
