@@ -141,6 +141,12 @@ impl Assets {
         Ok(found)
     }
 
+    /// Whether the store has this asset under its hash alone, where another worker left it for every application.
+    pub async fn is_shared(&self, asset: AssetRef) -> Result<bool, StorageError> {
+        self.look_up_under(asset, AssetKey::Legacy(asset.hash))
+            .await
+    }
+
     /// Under which keys the store has these assets, each once, in no order.
     pub async fn locate_all(
         &self,

@@ -2,7 +2,7 @@
 //!
 //! 1. A form can be made again at any time, so to lose one loses nothing. What is stored last stays.
 //! 2. Forms stand below a prefix of their own, where no asset can stand: they are not listed as assets.
-//! 3. A form goes with its asset when that is removed.
+//! 3. A form goes with its asset when that is removed. Forms of what is made of assets (pages) stay until somebody deletes them.
 //!
 //! # Assumptions
 //! An asset's bytes do not change. Where hashes are not checked they may, once the right ones come; forms of the others

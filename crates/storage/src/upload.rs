@@ -5,13 +5,14 @@
 //! 2. Small assets whose hash is checked are written without asking whether their key is taken: all who bring them bring
 //!    the same bytes, and most uploads are new.
 //! 3. An asset under the hash alone has no owner on record, so every application may use it; one under its own key
-//!    belongs to who uploaded it. So what is there under the hash alone is not written, or others would lose it.
+//!    belongs to who uploaded it. One may be there under both, so whoever refuses it as foreign asks
+//!    [`Assets::is_shared`] first.
 
 use std::error::Error;
 
 use bytes::Bytes;
 use favonius_contract::{AssetHash, AssetHasher, AssetRef};
-use futures::{Stream, StreamExt, TryFutureExt, future};
+use futures::{Stream, StreamExt};
 use object_store::{
     Error as ObjectError, MultipartUpload, ObjectStoreExt, PutMode, PutPayload, path::Path,
 };
@@ -122,20 +123,8 @@ impl Assets {
             hash: AssetHash::of(&content, path),
             size: content.len() as u64,
         };
-        if !self.is_shared(asset).await? {
-            self.write(asset, PutPayload::from_bytes(content)).await?;
-        }
+        self.write(asset, PutPayload::from_bytes(content)).await?;
         Ok(asset)
-    }
-
-    /// Whether the asset is there under the hash alone, and so must not get a key of its own. Not asked where it had one
-    /// a moment ago.
-    async fn is_shared(&self, asset: AssetRef) -> Result<bool, StorageError> {
-        if self.remembered(asset) == Some(AssetKey::Asset(asset)) {
-            return Ok(false);
-        }
-        self.look_up_under(asset, AssetKey::Legacy(asset.hash))
-            .await
     }
 
     async fn write(&self, asset: AssetRef, payload: PutPayload) -> Result<(), StorageError> {
@@ -157,13 +146,7 @@ impl Assets {
     {
         let asset = incoming.claim.asset;
         let known = self.remembered(asset).is_some();
-        // Side by side: who uploads waits for the slower of the two.
-        let is_shared = self.is_shared(asset).map_err(PutError::from);
-        let (is_shared, (whole, proof)) =
-            future::try_join(is_shared, self.read_whole(incoming)).await?;
-        if is_shared {
-            return Ok((Stored::Known, proof));
-        }
+        let (whole, proof) = self.read_whole(incoming).await?;
         // Its room is held until it is stored.
         let (payload, _room) = whole.into_payload();
         self.write(asset, payload).await?;

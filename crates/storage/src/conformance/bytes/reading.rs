@@ -96,13 +96,19 @@ pub async fn an_object_under_the_hash_alone_is_found(store: Store) {
         put(&assets, claim(found, "c"), b"ab").await.unwrap(),
         Stored::Known
     );
-    // It belongs to everybody, which under a key of its own it would not.
+    // It belongs to everybody, also once it stands under a key of its own as well.
+    let own = AssetKey::Asset(found).path();
+    assert_eq!(
+        keys(&store).await,
+        HashSet::from([path.to_string(), own.to_string()])
+    );
     let (fresh, _) = assets_in(&store);
-    for assets in [&assets, &fresh] {
-        put(assets, claim(found, "c"), b"ab").await.unwrap();
-        assets.put_own("ab".into(), "c").await.unwrap();
-    }
-    assert_eq!(keys(&store).await, HashSet::from([path.to_string()]));
+    assert_eq!(
+        fresh.locate(found).await.unwrap(),
+        Some(AssetKey::Asset(found))
+    );
+    assert!(fresh.is_shared(found).await.unwrap());
+    assert!(!fresh.is_shared(other).await.unwrap());
 
     assert!(!assets.contains(other).await.unwrap());
     for range in [None, Some(0..1), Some(0..0)] {
