@@ -36,13 +36,14 @@ impl Setup {
         }
     }
 
-    /// A site with many small files, so that some were never asked for, and a large one.
+    /// A site with many small files, so that some were never asked for, and two large ones.
     async fn site(&self) -> (Site, Build) {
         let site = Site::new(&self.worker, APP);
         let mut files: Vec<_> = (0..40)
             .map(|n| (format!("small/{n}.txt"), format!("small {n}").into_bytes()))
             .collect();
         files.push(("large.bin".to_owned(), distinct_bytes(LARGE)));
+        files.push(("other.bin".to_owned(), distinct_bytes(LARGE - 1)));
         let files: Vec<_> = files
             .iter()
             .map(|(path, content)| (&**path, content.clone()))
@@ -81,16 +82,28 @@ async fn refused_in_time(site: &Site, name: &str, from: usize) -> Duration {
 type Fault<'a> = (&'a str, &'a dyn Fn(), &'a dyn Fn());
 
 /// Everything works again: what failed is there, and uploads are taken.
-async fn recovers(setup: &Setup, site: &Site, build: &Build) -> Duration {
+///
+/// Only small files before this one are read, and so in memory then; of the others it is asked whether they are there.
+async fn recovers(setup: &Setup, site: &Site, build: &Build, read: usize) -> Duration {
     let begun = Instant::now();
     let deadline = Duration::from_secs(10);
     eventually("all files are served", deadline, async || {
         for (path, content) in build.app.files() {
-            let reply = site.get(HOST, &format!("/{path}")).await;
+            let number = path.strip_prefix("small/").and_then(|rest| {
+                let number = rest.strip_suffix(".txt")?;
+                number.parse::<usize>().ok()
+            });
+            let is_read = number.is_some_and(|number| number < read);
+            let url = format!("/{path}");
+            let reply = if is_read {
+                site.get(HOST, &url).await
+            } else {
+                site.client.head(&url).host(HOST).send().await
+            };
             if reply.status != 200 {
                 return Err(format!("{path}: {}", reply.text()));
             }
-            assert!(reply.body == *content, "{path} has other bytes");
+            assert!(!is_read || reply.body == *content, "{path} has other bytes");
         }
         Ok(())
     })
@@ -145,6 +158,11 @@ async fn s3_gone_or_silent() {
     for (number, (name, fault, end)) in faults.into_iter().enumerate() {
         fault();
         let slowest = refused_in_time(&site, name, number * 5).await;
+        // What was read before is in memory.
+        for n in 0..number * 5 {
+            let kept = site.get(HOST, &format!("/small/{n}.txt")).await;
+            assert_eq!(kept.text(), format!("small {n}"), "{name}");
+        }
         // The host itself is known, and a page that nobody has is still a page that nobody has.
         let nothing = site.get(HOST, "/nothing.png").await;
         assert_eq!(nothing.status, 404, "{name}: {}", nothing.text());
@@ -167,7 +185,7 @@ async fn s3_gone_or_silent() {
             "{name}"
         );
         end();
-        let recovered = recovers(&setup, &site, &build).await;
+        let recovered = recovers(&setup, &site, &build, (number + 1) * 5).await;
         show(
             "s3 down",
             format!(
@@ -233,8 +251,17 @@ async fn a_body_that_breaks_off_never_looks_whole() {
     let setup = Setup::start().await;
     let (site, build) = setup.site().await;
     let content = build.app.file("large.bin").unwrap();
-    // Every connection breaks after a mebibyte: no number of attempts gets through.
-    setup.proxy.break_after(1 << 20);
+    // The first part of each answer is in memory.
+    for range in ["bytes=0-1048575", "bytes=1000000-1048575"] {
+        let request = site.client.get("/large.bin").host(HOST);
+        let _part = request
+            .header("range", range)
+            .send()
+            .await
+            .expect_status(206);
+    }
+    // Every connection breaks after a few bytes of a part: no number of attempts gets through.
+    setup.proxy.break_after(1 << 14);
     setup.proxy.reset();
     let mut read = Vec::new();
     for (name, range) in [("whole", None), ("range", Some("bytes=1000000-20000000"))] {
@@ -266,18 +293,19 @@ async fn a_body_that_breaks_off_never_looks_whole() {
         assert!(page.text().contains(&series), "{series}{}", page.text());
     }
     setup.proxy.pass();
-    recovers(&setup, &site, &build).await;
+    recovers(&setup, &site, &build, 40).await;
     show(
         "s3 breaks",
-        format!("always after 1 MiB: clients got {read:?} bytes and a broken connection"),
+        format!("always after 16 KiB: clients got {read:?} bytes and a broken connection"),
     );
 
-    // Only one connection breaks: the rest of the body is fetched on another one.
-    setup.proxy.break_after(1 << 20);
+    // Only some connections break: the rest of the body is fetched on others.
+    let content = build.app.file("other.bin").unwrap();
+    setup.proxy.break_after(1 << 19);
     setup.proxy.reset();
     let mut reply = site
         .client
-        .get("/large.bin")
+        .get("/other.bin")
         .host(HOST)
         .send_streaming()
         .await

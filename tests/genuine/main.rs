@@ -16,6 +16,7 @@ mod odd_names;
 mod publishing;
 mod refusals;
 mod rollback;
+mod skew;
 mod support;
 mod variables;
 mod vite;

@@ -47,6 +47,8 @@ pub(crate) fn edge(settings: &Settings, reporter: Reporter) -> anyhow::Result<Ed
                 .map(|token| BearerToken::new(token.expose())),
         },
         reporter,
+        asset_cache_bytes: server.cache_bytes,
+        compression_threads: compression_threads(server.asset_hash),
         // The size of the cache is what we know of the memory there is; the defaults are for plenty.
         deployment_cache_bytes: share(server.cache_bytes, defaults.deployment_cache_bytes),
         page_cache_bytes: share(server.cache_bytes / 4, defaults.page_cache_bytes),
@@ -57,6 +59,15 @@ pub(crate) fn edge(settings: &Settings, reporter: Reporter) -> anyhow::Result<Ed
 /// Memory for uploads under way, in bytes.
 pub(crate) fn upload_memory(settings: &Settings) -> usize {
     usize::try_from(share(settings.server.cache_bytes, 256 * MIB)).unwrap_or(usize::MAX)
+}
+
+/// A few, and always one: they give way to all others. None where bytes may be replaced, which their forms would not be.
+fn compression_threads(checked: AssetHashMode) -> usize {
+    if checked != AssetHashMode::Strict {
+        return 0;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores / 4).max(1)
 }
 
 const MIB: u64 = 1024 * 1024;

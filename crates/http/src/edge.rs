@@ -23,9 +23,11 @@ use tower_service::Service;
 
 use crate::{
     body::EdgeBody,
+    coding::Press,
     deployments::Deployments,
     failure::Failure,
-    handle::handle,
+    handle::{Answer, handle},
+    memory::Memory,
     metrics::MetricsOptions,
     probes::{Probes, ReadyWhen},
     route::Surface,
@@ -74,6 +76,11 @@ pub struct EdgeOptions {
     pub replica: String,
     /// When `/readyz` says yes.
     pub ready_when: ReadyWhen,
+    /// Memory for assets, in bytes: those that are kept and those that are on their way in and out. With less than 8 MiB none are
+    /// kept.
+    pub asset_cache_bytes: u64,
+    /// On how many threads, at low priority, compressed forms of assets are made; 0 makes none.
+    pub compression_threads: usize,
     /// Memory for deployments, in bytes.
     pub deployment_cache_bytes: u64,
     /// Memory for HTML pages that the edge adds to, in bytes.
@@ -98,6 +105,8 @@ impl Default for EdgeOptions {
             hash_check: HashCheck::Strict,
             replica: String::new(),
             ready_when: ReadyWhen::Strict,
+            asset_cache_bytes: 256 * 1024 * 1024,
+            compression_threads: 1,
             deployment_cache_bytes: 256 * 1024 * 1024,
             page_cache_bytes: 64 * 1024 * 1024,
             document_memory_bytes: 256 * 1024 * 1024,
@@ -116,6 +125,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) options: EdgeOptions,
     pub(crate) deployments: Deployments,
+    pub(crate) memory: Memory,
+    pub(crate) press: Press,
     pub(crate) pages: Pages,
     pub(crate) probes: Probes,
     /// Applications and assets of theirs: what an application uploaded stays its own.
@@ -129,20 +140,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Whether the application itself uploaded the asset. When the record store cannot tell, it counts as its own: to
-    /// serve what was published is worth more than to hide what a snapshot should not have named.
-    pub(crate) async fn owns(&self, application: &ApplicationUid, asset: AssetRef) -> bool {
+    /// Whether the application itself uploaded the asset.
+    pub(crate) async fn owns(&self, application: &ApplicationUid, asset: AssetRef) -> Ownership {
         let key = (application.clone(), asset);
         if self.owned.get(&key).is_some() {
-            return true;
+            return Ownership::Own;
         }
         match self.records.knows_asset(application, asset).await {
             Ok(true) => {
                 self.owned.insert(key, ());
-                true
+                Ownership::Own
             }
-            Ok(false) => false,
-            Err(_) => true,
+            Ok(false) => Ownership::Foreign,
+            Err(_) => Ownership::Unclear,
         }
     }
 
@@ -160,6 +170,18 @@ impl Shared {
     }
 }
 
+/// Whose an asset is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ownership {
+    /// The application's. That stays so.
+    Own,
+    /// The record store cannot tell. Then it counts as the application's: to serve what was published is worth more than to
+    /// hide what a snapshot should not have named.
+    Unclear,
+    /// Not the application's.
+    Foreign,
+}
+
 /// Reads how much memory a cache takes.
 type MemoryBytes = fn(&Shared) -> u64;
 
@@ -168,7 +190,10 @@ impl Shared {
     fn watch(self: &Arc<Self>) {
         let instruments = &self.options.reporter.instruments;
         let deployments = self.options.deployment_cache_bytes;
-        let caches: [(Kept, u64, MemoryBytes); 2] = [
+        let caches: [(Kept, u64, MemoryBytes); 3] = [
+            (Kept::Assets, self.options.asset_cache_bytes, |this| {
+                this.memory.memory_bytes()
+            }),
             (Kept::Deployments, deployments + deployments / 4, |this| {
                 this.deployments.memory_bytes()
             }),
@@ -234,8 +259,23 @@ impl Edge {
         let surface = Surface::Public {
             metrics: !options.metrics.apart && options.reporter.prometheus.is_some(),
         };
+        let memory = Memory::new(
+            assets.clone(),
+            options.asset_cache_bytes,
+            options.reporter.instruments.clone(),
+            tasks.clone(),
+        );
+        let press = Press::start(
+            (assets.clone(), memory.clone()),
+            options.compression_threads,
+            options.reporter.instruments.clone(),
+            &tasks,
+            stop.clone(),
+        );
         let shared = Arc::new(Shared {
-            pages: Pages::new(options.page_cache_bytes),
+            memory,
+            press,
+            pages: Pages::new(options.page_cache_bytes, tasks.clone()),
             assets,
             records,
             verifier,
@@ -270,6 +310,15 @@ impl Edge {
             shared: Arc::clone(&self.shared),
             surface: Surface::Metrics,
         }
+    }
+
+    /// Begins to answer a request.
+    pub(crate) fn answer<B>(&self, request: Request<B>) -> EdgeFuture
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        EdgeFuture(handle(&self.shared, self.surface, request))
     }
 
     pub(crate) fn instruments(&self) -> &Instruments {
@@ -309,13 +358,19 @@ impl fmt::Debug for Edge {
 }
 
 /// The answer to come.
-pub struct EdgeFuture(Pin<Box<dyn Future<Output = Response<EdgeBody>> + Send>>);
+pub struct EdgeFuture(Answer);
 
 impl Future for EdgeFuture {
     type Output = Result<Response<EdgeBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map(Ok)
+        match &mut self.0 {
+            // Like any future it is not polled again when it has resolved.
+            Answer::AtOnce(response) => response
+                .take()
+                .map_or(Poll::Pending, |r| Poll::Ready(Ok(r))),
+            Answer::Later(answer) => answer.as_mut().poll(cx).map(Ok),
+        }
     }
 }
 
@@ -325,6 +380,7 @@ impl fmt::Debug for EdgeFuture {
     }
 }
 
+/// Must be called inside a Tokio runtime: what is in memory is answered by the call itself.
 impl<B> Service<Request<B>> for Edge
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -339,10 +395,6 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> EdgeFuture {
-        let edge = Arc::clone(&self.shared);
-        let surface = self.surface;
-        EdgeFuture(Box::pin(
-            async move { handle(&edge, surface, request).await },
-        ))
+        self.answer(request)
     }
 }

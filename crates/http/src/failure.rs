@@ -1,12 +1,13 @@
 //! What a request is told when it cannot be done. The only place where a failure becomes a status.
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use bytes::Bytes;
 use favonius_auth::{Forbidden, Refusal};
 use favonius_contract::{Invalid, InvalidDocument};
 use favonius_storage::{CommitError, ErrorKind, Rejection, StorageError};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{body::EdgeBody, request_id::RequestId};
@@ -24,7 +25,7 @@ pub(crate) struct Failure {
     /// Name for programs.
     pub(crate) error: &'static str,
     /// What happened and what to do, for people.
-    pub(crate) message: Box<str>,
+    pub(crate) message: Arc<str>,
     /// A fixed name for what is wrong with who sends the request, if that is it.
     pub(crate) refusal: Option<&'static str>,
     details: Map<String, Value>,
@@ -33,11 +34,15 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(status: StatusCode, error: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        status: StatusCode,
+        error: &'static str,
+        message: impl Into<Arc<str>>,
+    ) -> Self {
         Self {
             status,
             error,
-            message: message.into().into_boxed_str(),
+            message: message.into(),
             refusal: None,
             details: Map::new(),
             headers: Vec::new(),
@@ -45,11 +50,11 @@ impl Failure {
         }
     }
 
-    pub(crate) fn bad_request(error: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(error: &'static str, message: impl Into<Arc<str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error, message)
     }
 
-    pub(crate) fn unavailable(error: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(error: &'static str, message: impl Into<Arc<str>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error, message)
             .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
@@ -81,16 +86,10 @@ impl Failure {
     pub(crate) fn into_response(mut self, id: &RequestId, html: bool) -> Response<EdgeBody> {
         self.log(id);
         let extra = std::mem::take(&mut self.headers);
-        let status = self.status.as_u16();
         let (media_type, body) = if html {
             ("text/html; charset=utf-8", self.page(id))
         } else {
-            let mut body = self.details;
-            body.insert("status".into(), json!(status));
-            body.insert("error".into(), json!(self.error));
-            body.insert("message".into(), json!(self.message));
-            body.insert("request_id".into(), json!(id.as_str()));
-            ("application/json", Value::Object(body).to_string())
+            ("application/json", self.json(id))
         };
         let mut response = Response::new(EdgeBody::from(Bytes::from(body)));
         *response.status_mut() = self.status;
@@ -135,6 +134,18 @@ impl Failure {
         }
     }
 
+    fn json(&self, id: &RequestId) -> String {
+        let told = Told {
+            details: &self.details,
+            error: self.error,
+            message: &self.message,
+            request_id: id.as_str(),
+            status: self.status.as_u16(),
+        };
+        // Text and numbers only, which cannot fail.
+        serde_json::to_string(&told).unwrap_or_default()
+    }
+
     fn page(&self, id: &RequestId) -> String {
         let reason = self.status.canonical_reason().unwrap_or("Error");
         let status = self.status.as_u16();
@@ -147,6 +158,17 @@ impl Failure {
             escape(id.as_str()),
         )
     }
+}
+
+/// What programs are told.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    details: &'a Map<String, Value>,
+    error: &'a str,
+    message: &'a str,
+    request_id: &'a str,
+    status: u16,
 }
 
 /// Text for an HTML page.
@@ -167,7 +189,13 @@ fn escape(text: &str) -> String {
 
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
-        let failure = match error.kind() {
+        Self::of_store(error.kind()).because(error)
+    }
+}
+
+impl Failure {
+    fn of_store(kind: ErrorKind) -> Self {
+        match kind {
             ErrorKind::Unavailable => Self::unavailable(
                 "storage_unavailable",
                 "The store behind this edge does not answer: try again in a moment",
@@ -192,15 +220,13 @@ impl From<StorageError> for Failure {
                 "internal",
                 "Something went wrong inside this edge: its operator finds more in the log",
             ),
-        };
-        failure.because(error)
+        }
     }
 }
 
-impl From<std::sync::Arc<StorageError>> for Failure {
-    fn from(error: std::sync::Arc<StorageError>) -> Self {
-        let kind = error.kind();
-        Self::from(StorageError::new(kind, "read", "deployment").because(error))
+impl From<Arc<StorageError>> for Failure {
+    fn from(error: Arc<StorageError>) -> Self {
+        Self::of_store(error.kind()).because(error)
     }
 }
 

@@ -1,10 +1,14 @@
 //! What every request goes through.
 
-use std::sync::Arc;
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use bytes::Bytes;
 use favonius_telemetry::instruments::Route;
-use http::{HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Version, header, request::Parts};
 use http_body::Body;
 use tracing::Instrument as _;
 
@@ -18,47 +22,93 @@ use crate::{
     probes::Probes,
     request_id::RequestId,
     route::{self, Surface},
-    serve,
+    serve::{self, Question},
     upload::{self, Incoming, Query},
 };
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// An answer, or the work on it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are at once, and a box for each would cost more than its size"
+)]
+pub(crate) enum Answer {
+    AtOnce(Option<Response<EdgeBody>>),
+    Later(Pin<Box<dyn Future<Output = Response<EdgeBody>> + Send>>),
+}
+
 /// In this order: an id, the route, the answer, what every answer carries, and what is told of it.
-pub(crate) async fn handle<B>(
-    edge: &Arc<Shared>,
-    surface: Surface,
-    request: Request<B>,
-) -> Response<EdgeBody>
+pub(crate) fn handle<B>(edge: &Arc<Shared>, surface: Surface, request: Request<B>) -> Answer
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let id = RequestId::from_header(request.headers().get("x-request-id"));
+    let id = RequestId::from_header(request.headers().get(REQUEST_ID));
     let route = route::find(surface, request.method(), request.uri().path());
-    let mut observed = Observed::begin(edge, &request, route, &id);
-    let is_head = *request.method() == Method::HEAD;
-    let version = request.version();
-    let answer = dispatch(edge, surface, route, request, &id);
-    let mut response = answer.instrument(observed.span()).await;
-    if is_head {
-        serve::drop_body(&mut response);
+    let handled = Handled {
+        observed: Observed::begin(edge, &request, route, &id),
+        id,
+        is_head: *request.method() == Method::HEAD,
+        version: request.version(),
+    };
+    // What is traced is rare, and its work has to be done in its span.
+    let is_tried = route == Route::Deployment && !handled.observed.is_traced();
+    if is_tried && let Some(response) = at_once(edge, &request, &handled.id) {
+        return Answer::AtOnce(Some(handled.finish(edge, response)));
     }
-    response.headers_mut().insert("x-request-id", id.header());
-    // HTTP/2 has no such header: its connections are told to go away.
-    if edge.probes.is_draining() && version < Version::HTTP_2 {
-        // The client must open its next connection to a worker that stays.
+    let edge = Arc::clone(edge);
+    Answer::Later(Box::pin(async move {
+        let span = handled.observed.span();
+        let answer = dispatch(&edge, surface, (route, is_tried), request, &handled.id);
+        let response = answer.instrument(span).await;
+        handled.finish(&edge, response)
+    }))
+}
+
+/// The answer of a deployment, if there is nothing to wait for.
+fn at_once<B>(
+    edge: &Arc<Shared>,
+    request: &Request<B>,
+    id: &RequestId,
+) -> Option<Response<EdgeBody>> {
+    let attempt = pin!(serve::serve(edge, Question::at_once(request), id));
+    match attempt.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(response) => Some(response),
+        Poll::Pending => None,
+    }
+}
+
+/// A request for as long as it is worked on.
+struct Handled {
+    observed: Observed,
+    id: RequestId,
+    is_head: bool,
+    version: Version,
+}
+
+impl Handled {
+    fn finish(mut self, edge: &Shared, mut response: Response<EdgeBody>) -> Response<EdgeBody> {
+        if self.is_head {
+            serve::drop_body(&mut response);
+        }
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, self.id.into_header());
+        // HTTP/2 has no such header: its connections are told to go away.
+        if edge.probes.is_draining() && self.version < Version::HTTP_2 {
+            // The client must open its next connection to a worker that stays.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.observed.answered(response.status());
+        response.body_mut().observe(self.observed);
         response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    observed.answered(response.status());
-    response.body_mut().observe(observed);
-    response
 }
 
 async fn dispatch<B>(
     edge: &Arc<Shared>,
     surface: Surface,
-    route: Route,
+    (route, is_tried): (Route, bool),
     request: Request<B>,
     id: &RequestId,
 ) -> Response<EdgeBody>
@@ -66,39 +116,59 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (parts, body) = request.into_parts();
     let result = match route {
         Route::Healthz => return Probes::healthz(),
         Route::Readyz => return edge.probes.readyz(&edge.deployments),
         Route::Startupz => return edge.probes.startupz(),
-        Route::Metrics => metrics::page(edge, &parts.headers).await,
-        Route::Reserved if surface == Surface::Metrics => Err(control::unknown()),
-        Route::Reserved => control::control(edge, &parts),
-        Route::HashList => upload::hash_list(edge, &Query::parse(parts.uri.query())).await,
         Route::Upload | Route::Publish => {
-            let asked = Asked {
-                may_close: parts.version < Version::HTTP_2,
-                expects_continue: parts.headers.contains_key(header::EXPECT),
-            };
-            let mut body = Incoming::new(&parts.headers, body);
-            let result = match route {
-                Route::Upload => {
-                    let query = Query::parse(parts.uri.query());
-                    upload::upload(edge, &query, &parts.headers, &mut body).await
-                }
-                _ => upload::publish(edge, &parts.headers, &mut body).await,
-            };
-            return answer_upload(edge, result, body, id, asked).await;
+            let (parts, body) = request.into_parts();
+            return take_in(edge, route, parts, body, id).await;
         }
-        Route::Deployment => {
-            drop(body);
-            return serve::serve(edge, &parts, id).await;
+        _ => {
+            let (parts, _) = request.into_parts();
+            let request = Request::from_parts(parts, ());
+            match route {
+                Route::Metrics => metrics::page(edge, request.headers()).await,
+                Route::Reserved if surface == Surface::Metrics => Err(control::unknown()),
+                Route::Reserved => control::control(edge, &request.into_parts().0),
+                Route::HashList => {
+                    upload::hash_list(edge, &Query::parse(request.uri().query())).await
+                }
+                _ => return serve::serve(edge, Question::patient(&request, is_tried), id).await,
+            }
         }
     };
     result.unwrap_or_else(|failure| {
         note_refusal(edge, &failure);
         failure.into_response(id, false)
     })
+}
+
+/// Takes in an upload or a publish.
+async fn take_in<B>(
+    edge: &Arc<Shared>,
+    route: Route,
+    parts: Parts,
+    body: B,
+    id: &RequestId,
+) -> Response<EdgeBody>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let asked = Asked {
+        may_close: parts.version < Version::HTTP_2,
+        expects_continue: parts.headers.contains_key(header::EXPECT),
+    };
+    let mut body = Incoming::new(&parts.headers, body);
+    let result = match route {
+        Route::Upload => {
+            let query = Query::parse(parts.uri.query());
+            upload::upload(edge, &query, &parts.headers, &mut body).await
+        }
+        _ => upload::publish(edge, &parts.headers, &mut body).await,
+    };
+    answer_upload(edge, result, body, id, asked).await
 }
 
 /// How the client of an upload is to be told.

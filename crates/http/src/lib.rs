@@ -25,11 +25,14 @@
 
 mod bearer;
 mod body;
+mod coding;
 mod control;
 mod deployments;
 mod edge;
 mod failure;
+mod flight;
 mod handle;
+mod memory;
 mod metrics;
 mod observe;
 mod probes;

@@ -75,6 +75,11 @@ impl Observed {
         }
     }
 
+    /// Whether there is a span.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.span.is_some()
+    }
+
     /// The span to do the work in.
     pub(crate) fn span(&self) -> Span {
         self.span.as_deref().map_or_else(Span::none, Span::clone)

@@ -15,13 +15,20 @@ const LONGEST: usize = 128;
 
 /// An id that is safe in headers, JSON and logs.
 #[derive(Debug, Clone)]
-pub(crate) struct RequestId(HeaderValue);
+pub(crate) struct RequestId(Id);
+
+#[derive(Debug, Clone)]
+enum Id {
+    Given(HeaderValue),
+    /// Digits, in hexadecimal.
+    Made([u8; 32]),
+}
 
 impl RequestId {
     /// Takes over the id that a proxy or client gave, when it is sane, else makes one.
     pub(crate) fn from_header(given: Option<&HeaderValue>) -> Self {
         match given {
-            Some(value) if is_sane(value.as_bytes()) => Self(value.clone()),
+            Some(value) if is_sane(value.as_bytes()) => Self(Id::Given(value.clone())),
             _ => Self::next(),
         }
     }
@@ -31,16 +38,27 @@ impl RequestId {
         static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{:016x}{count:08x}", *PROCESS);
-        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown")))
+        let id = u128::from(*PROCESS) << 64 | u128::from(count);
+        let mut digits = [b'0'; 32];
+        let written = hex::encode_to_slice(id.to_be_bytes(), &mut digits);
+        debug_assert!(written.is_ok(), "two digits for each of 16 bytes");
+        Self(Id::Made(digits))
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        match &self.0 {
+            Id::Given(value) => value.to_str().unwrap_or_default(),
+            Id::Made(digits) => str::from_utf8(digits).unwrap_or_default(),
+        }
     }
 
-    pub(crate) fn header(&self) -> HeaderValue {
-        self.0.clone()
+    pub(crate) fn into_header(self) -> HeaderValue {
+        match self.0 {
+            Id::Given(value) => value,
+            Id::Made(digits) => {
+                HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("unknown"))
+            }
+        }
     }
 }
 

@@ -94,7 +94,7 @@ keys! { WORKER:
         name: "ZE_WORKER_CACHE_BYTES", section: Assets,
         default: Derived("a quarter of the memory limit of the control group, at most 1 GiB; 256 MiB without a limit"), secret: false,
         example: "268435456",
-        about: "Size of the in-memory asset cache in bytes. `0` keeps no asset in memory.",
+        about: "Memory for assets in bytes: three quarters for what is kept, the rest for what is on its way in and out. With less than 8 MiB no asset is kept.",
     }
 
     READYZ {

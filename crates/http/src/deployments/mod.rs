@@ -30,18 +30,21 @@ use futures::{
     future::{BoxFuture, Shared, WeakShared},
 };
 use quick_cache::{
-    DefaultHashBuilder, OptionsBuilder, Weighter,
+    DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 pub(crate) use self::live::Live;
+use crate::flight::{Flights, part_of_request};
 
 /// How long an unknown name is remembered as such.
 const UNKNOWN_FOR: Duration = Duration::from_secs(1);
 /// How many unknown names are remembered.
 const UNKNOWN_LIMIT: usize = 16_384;
+/// From how many deployments before the present one files are still served.
+const SKEW_WINDOW: usize = 5;
 /// How long a request waits for a deployment to be read again when the last known one could be served.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a store that failed is tried again.
@@ -52,26 +55,36 @@ const UNREADABLE_EVERY: Duration = Duration::from_mins(1);
 const EXPECTED_DEPLOYMENTS: usize = 4096;
 
 type Loaded = Result<Option<Arc<Live>>, Arc<StorageError>>;
+type Past = Result<Arc<[SnapshotId]>, Arc<StorageError>>;
 type Load = Shared<BoxFuture<'static, Loaded>>;
 /// A read under way: the number of changes that were told when it began, and when that was.
 type Loading = (u64, Instant, WeakShared<BoxFuture<'static, Loaded>>);
 
 /// A deployment in memory.
-#[derive(Clone)]
 struct Slot {
     live: Arc<Live>,
     /// The connection to the changes under which it was read.
     epoch: u64,
     /// Whether a change was told since.
-    stale: Arc<AtomicBool>,
+    stale: AtomicBool,
+}
+
+/// A name as text: it has the hash of the name itself.
+#[derive(Hash)]
+struct Named<'a>(&'a str);
+
+impl Equivalent<DeploymentName> for Named<'_> {
+    fn equivalent(&self, name: &DeploymentName) -> bool {
+        self.0 == name.as_str()
+    }
 }
 
 #[derive(Clone)]
 struct BySize;
 
-impl Weighter<DeploymentName, Slot> for BySize {
-    fn weight(&self, name: &DeploymentName, slot: &Slot) -> u64 {
-        (name.as_str().len() + slot.live.deployment.snapshot.memory_bytes()) as u64
+impl Weighter<DeploymentName, Arc<Slot>> for BySize {
+    fn weight(&self, name: &DeploymentName, slot: &Arc<Slot>) -> u64 {
+        (name.as_str().len() + slot.live.memory_bytes()) as u64
     }
 }
 
@@ -80,7 +93,7 @@ struct VersionBySize;
 
 impl Weighter<SnapshotId, Arc<Live>> for VersionBySize {
     fn weight(&self, id: &SnapshotId, live: &Arc<Live>) -> u64 {
-        (id.as_str().len() + live.deployment.snapshot.memory_bytes()) as u64
+        (id.as_str().len() + live.memory_bytes()) as u64
     }
 }
 
@@ -113,10 +126,11 @@ struct State {
     records: Arc<dyn RecordStore>,
     delimiter: Delimiter,
     tasks: TaskTracker,
-    known: Cache<DeploymentName, Slot, BySize>,
+    known: Cache<DeploymentName, Arc<Slot>, BySize>,
     unknown: Cache<DeploymentName, (Instant, u64)>,
     versions: Cache<SnapshotId, Arc<Live>, VersionBySize>,
     loading: Mutex<HashMap<DeploymentName, Loading>>,
+    reading_past: Flights<(DeploymentName, SnapshotId), Past>,
     /// Counts the changes that were told.
     generation: AtomicU64,
     /// Counts how often the stream of changes came up or went down; odd while it is up.
@@ -146,6 +160,7 @@ impl Deployments {
             unknown: Cache::new(UNKNOWN_LIMIT),
             versions: cache(EXPECTED_DEPLOYMENTS, memory_bytes / 4, VersionBySize),
             loading: Mutex::default(),
+            reading_past: Flights::new(tasks.clone()),
             generation: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             down: AtomicBool::new(false),
@@ -162,6 +177,19 @@ impl Deployments {
             }
         });
         this
+    }
+
+    /// What a name answers with, if that is in memory and has not changed. This is what nearly every request needs, so it takes
+    /// the name as it came. Nothing is counted where it `is_repeated`.
+    pub(crate) fn known(&self, name: &str, is_repeated: bool) -> Option<Arc<Live>> {
+        let state = &self.0;
+        let epoch = state.epoch.load(SeqCst);
+        let slot = state.known.get(&Named(name))?;
+        let followed = epoch % 2 == 1 && slot.epoch == epoch && !slot.stale.load(SeqCst);
+        if followed && !is_repeated {
+            self.looked_up(Lookup::Hit);
+        }
+        followed.then(|| Arc::clone(&slot.live))
     }
 
     /// What a name answers with.
@@ -205,6 +233,11 @@ impl Deployments {
         }
     }
 
+    /// A snapshot by its id, if it is in memory.
+    pub(crate) fn known_version(&self, id: &SnapshotId) -> Option<Arc<Live>> {
+        self.0.versions.get(id)
+    }
+
     /// A snapshot by its id, as a deployment of its own. A snapshot never changes, so it is kept as long as there is room.
     pub(crate) async fn version(&self, id: &SnapshotId) -> Loaded {
         let state = &self.0;
@@ -226,11 +259,7 @@ impl Deployments {
                 snapshot,
                 publication,
             };
-            Ok(Arc::new(Live::new(
-                id.as_str(),
-                deployment,
-                state.delimiter,
-            )))
+            Ok(Arc::new(Live::version(deployment)))
         };
         // Once for all who wait for it; absence and failure are not kept.
         match state.versions.get_or_insert_async(id, read).await {
@@ -238,6 +267,54 @@ impl Deployments {
             Err(None) => Ok(None),
             Err(Some(error)) => Err(error),
         }
+    }
+
+    /// The snapshots that a deployment's name answered with before, the newest first, without those of other applications:
+    /// a name may have changed hands.
+    pub(crate) async fn past(&self, live: &Arc<Live>) -> Past {
+        if let Some(past) = live.past() {
+            return Ok(past);
+        }
+        let Some(name) = &live.name else {
+            return Ok(Arc::new([]));
+        };
+        // Not for what may be missing should a request wait for a store that does not answer.
+        if self.0.down.load(SeqCst) {
+            return Ok(Arc::new([]));
+        }
+        let kept = || live.past.get().map(|past| Ok(Arc::clone(past)));
+        let begin = || {
+            let (this, live, name) = (self.clone(), Arc::clone(live), name.clone());
+            let read = async move {
+                let past = this.read_past(&live, &name).await?;
+                Ok(Arc::clone(live.past.get_or_init(|| past)))
+            };
+            read.instrument(part_of_request(|| tracing::debug_span!("load history")))
+        };
+        let key = (name.clone(), live.snapshot().snapshot_id.clone());
+        self.0.reading_past.join(&key, kept, begin).get().await
+    }
+
+    async fn read_past(&self, live: &Live, name: &DeploymentName) -> Past {
+        let mut past: Vec<SnapshotId> = Vec::new();
+        for entry in self.0.records.history(name).await? {
+            let id = entry.snapshot_id;
+            let is_own = entry.publication.application_uid == *live.deployment.owner();
+            if !is_own || id == live.snapshot().snapshot_id || past.contains(&id) {
+                continue;
+            }
+            match self.version(&id).await {
+                Ok(Some(_)) => past.push(id),
+                // What is there no more, or of no use, need not be looked for again and again.
+                Ok(None) => {}
+                Err(error) if !error.is_transient() => {}
+                Err(error) => return Err(error),
+            }
+            if past.len() == SKEW_WINDOW {
+                break;
+            }
+        }
+        Ok(past.into())
     }
 
     /// Forgets a name whose record was just changed here, before anybody is told that it was.
@@ -321,12 +398,7 @@ impl Deployments {
         let this = self.clone();
         let wanted = name.clone();
         let begun = Instant::now();
-        // It is a part of the request that began it, with a span of its own: it may go on when that one has its answer.
-        let span = if Span::current().is_none() {
-            Span::none()
-        } else {
-            tracing::debug_span!("load deployment")
-        };
+        let span = part_of_request(|| tracing::debug_span!("load deployment"));
         let load = async move { this.read(wanted, generation).await }
             .instrument(span)
             .boxed()
@@ -353,17 +425,16 @@ impl Deployments {
         match found {
             Ok(Some(deployment)) => {
                 state.down.store(false, SeqCst);
-                let live = Arc::new(Live::new(name.as_str(), deployment, state.delimiter));
+                let live = Arc::new(Live::named(name.clone(), deployment, state.delimiter));
                 let outdated = state.generation.load(SeqCst) != generation;
-                let outdated = Arc::new(AtomicBool::new(outdated));
-                let slot = Slot {
+                let slot = Arc::new(Slot {
                     live: Arc::clone(&live),
                     epoch,
-                    stale: Arc::clone(&outdated),
-                };
-                state.known.insert(name, slot);
+                    stale: AtomicBool::new(outdated),
+                });
+                state.known.insert(name, Arc::clone(&slot));
                 if state.generation.load(SeqCst) != generation {
-                    outdated.store(true, SeqCst);
+                    slot.stale.store(true, SeqCst);
                 }
                 Ok(Some(live))
             }

@@ -1,170 +1,197 @@
 //! The answer for one asset of a deployment.
 
-use std::{
-    ops::Range,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::{Duration, Instant},
-};
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use favonius_contract::{AssetRef, SnapshotId};
-use favonius_storage::{AssetBody, AssetKey};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts,
-};
-use http_body::Body;
-use quick_cache::sync::Cache;
+use favonius_contract::AssetRef;
+use favonius_storage::{AssetKey, Coding};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::{
-    cache_policy,
-    conditional::{self, LastModified, Precondition},
-    media_type,
+    Question, cache_policy,
+    conditional::{self, LastModified, Precondition, Tag},
+    facts::Facts,
+    pages::Page,
     range::{self, Selection},
     resolve::Role,
+    rules::{self, Rules},
 };
 use crate::{
     body::EdgeBody,
+    coding::{Accepted, Content, is_worth_coding},
     deployments::Live,
-    edge::Shared,
+    edge::{Ownership, Shared},
     failure::{ASSET_PENDING, Failure},
+    memory::{Form, Held},
 };
 
 /// An asset that answers a request.
 pub(super) struct Found<'a> {
+    /// The deployment that it belongs to.
     pub(super) live: &'a Live,
-    /// Its path in the snapshot.
-    pub(super) path: &'a str,
+    /// Whether the request came under the name of one version.
+    pub(super) version_name: bool,
+    pub(super) facts: &'a Facts,
     pub(super) asset: AssetRef,
     pub(super) role: Role,
     /// What stands before paths on this origin.
     pub(super) prefix: &'a str,
+    pub(super) question: Question<'a>,
+    /// What the deployment says of its headers, and the path that it says it for.
+    pub(super) rules: (&'a Rules, &'a str),
+}
+
+/// What is sent, before it is decided how much of it and in which form.
+struct Subject {
+    /// What forms and validators are known by.
+    id: AssetRef,
+    /// The page that the edge made of the asset, if it did.
+    page: Option<Arc<Held>>,
 }
 
 /// Answers with an asset, or with why the client needs none of it.
 pub(super) async fn answer(
     edge: &Shared,
-    request: &Parts,
     found: &Found<'_>,
 ) -> Result<Response<EdgeBody>, Failure> {
-    let page = if media_type::is_html(found.path) {
-        edge.pages.get(edge, found).await?
+    let subject = Subject::of(edge, found).await?;
+    let accepted = if found.facts.is_compressible {
+        Accepted::of(found.question.headers)
     } else {
-        None
+        Accepted::default()
     };
-    let form = page.as_ref().map(|page| format!("map{}", page.len()));
-    let etag = conditional::etag(found.asset, form.as_deref());
-    let created_at_ms = found.live.deployment.snapshot.created_at_ms;
-    // A builder's clock may be ahead, and a date in the future is not allowed (RFC 9110, section 8.8.2.1).
-    let modified =
-        LastModified::from_unix_ms(created_at_ms).filter(|_| created_at_ms <= edge.clock.now_ms());
-    let size = page
-        .as_ref()
-        .map_or(found.asset.size, |page| page.len() as u64);
-    let mut response = Response::new(EdgeBody::empty());
-    describe(found, &etag, modified, response.headers_mut());
-    let mut part = 0..size;
-    *response.status_mut() = found.role.status();
+    let modified = found.live.modified(&edge.clock);
     // A 404 page is no representation of what was asked for: conditions and ranges do not apply to it.
     if found.role != Role::NotFoundPage {
-        match conditional::evaluate(&request.headers, &etag, modified) {
-            Precondition::NotModified => {
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-                return Ok(response);
-            }
-            Precondition::Failed => {
-                return Err(Failure::new(
-                    StatusCode::PRECONDITION_FAILED,
-                    "precondition_failed",
-                    "The file is not the one that the request has in mind",
-                ));
-            }
-            Precondition::Met => {}
+        if let Some(response) = precondition(found, &subject, accepted, modified)? {
+            return Ok(response);
         }
-        match range::select(&request.method, &request.headers, size, &etag, modified) {
-            Selection::Whole => {}
-            Selection::Part(selected) => {
-                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-                let text = format!(
-                    "bytes {}-{}/{size}",
-                    selected.start,
-                    selected.end.saturating_sub(1)
-                );
-                insert(response.headers_mut(), header::CONTENT_RANGE, text);
-                part = selected;
-            }
-            Selection::Unsatisfiable => return Err(unsatisfiable(size, response.headers())),
+        if found.question.headers.contains_key(header::RANGE)
+            && let Some(response) = Box::pin(part(edge, found, &subject, modified)).await?
+        {
+            return Ok(response);
         }
     }
+    let is_head = *found.question.method == Method::HEAD;
+    let form = form(edge, found, &subject, accepted).await?;
+    let mut response = Response::new(EdgeBody::empty());
+    *response.status_mut() = found.role.status();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, media_type::media_type(found.path));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, (part.end - part.start).into());
-    *response.body_mut() = match page {
-        Some(_) if request.method == Method::HEAD => EdgeBody::empty(),
-        Some(page) => EdgeBody::from(cut(&page, &part)),
-        None if request.method == Method::HEAD => {
-            let at = edge.assets.locate(found.asset).await?;
-            found.check(edge, at).await?;
-            EdgeBody::empty()
+    if let Some((coding, held, bytes)) = form {
+        found.check_form(edge).await?;
+        found.describe(&held.etag, modified, headers);
+        headers.insert(
+            header::CONTENT_ENCODING,
+            HeaderValue::from_static(coding.as_str()),
+        );
+        found.describe_content(held.length.clone(), headers);
+        if !is_head {
+            *response.body_mut() = EdgeBody::from(bytes);
         }
-        None => {
-            let length = part.end - part.start;
-            EdgeBody::stream(found.open(edge, Some(part)).await?.bytes, length)
+    } else {
+        let whole = 0..subject.size();
+        let body = subject.bytes(edge, found, &whole, is_head).await?;
+        if let Sent::Held(_, held) = &body {
+            found.describe(&held.etag, modified, headers);
+            found.describe_content(held.length.clone(), headers);
+        } else {
+            let etag = conditional::etag(subject.id, None);
+            found.describe(&etag, modified, headers);
+            found.describe_content(whole.end.into(), headers);
         }
-    };
+        if !is_head {
+            *response.body_mut() = body.into_body(&whole);
+        }
+    }
+    found.apply_rules(response.headers_mut());
     Ok(response)
 }
 
-/// The headers that an answer has whether or not it carries the asset (RFC 9110, section 15.4.5).
-fn describe(
+/// 304, or the failure that is 412, or nothing.
+fn precondition(
     found: &Found<'_>,
-    etag: &HeaderValue,
-    modified: Option<LastModified>,
-    headers: &mut HeaderMap,
-) {
-    let snapshot = &found.live.deployment.snapshot;
-    headers.insert(header::ETAG, etag.clone());
-    let policy = if found.role == Role::NotFoundPage {
-        HeaderValue::from_static("no-store")
-    } else {
-        cache_policy::cache_control(found.path, found.live.is_version)
-    };
-    headers.insert(header::CACHE_CONTROL, policy);
-    if media_type::is_compressible(&media_type::media_type(found.path)) {
-        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    subject: &Subject,
+    accepted: Accepted,
+    modified: Option<(LastModified, &HeaderValue)>,
+) -> Result<Option<Response<EdgeBody>>, Failure> {
+    if !conditional::asks(found.question.headers) {
+        return Ok(None);
     }
-    if let Some(modified) = modified {
-        headers.insert(header::LAST_MODIFIED, modified.header());
-    }
-    // An id may hold what a header must not; then it is escaped as in a URL.
-    let id = snapshot.snapshot_id.as_str();
-    let shown = HeaderValue::from_str(id).ok().filter(|_| id.is_ascii());
-    match shown {
-        Some(value) => {
-            headers.insert("x-favonius-deployment", value);
+    let tag = Tag::of(subject.id);
+    let mut coding = None;
+    let is_ours = |opaque: &[u8]| match tag.form(opaque) {
+        Some(conditional::Form::Plain) => true,
+        Some(conditional::Form::Coded(of)) if accepted.takes(of) => {
+            coding = coding.or(Some(of));
+            true
         }
-        None => insert(
-            headers,
-            "x-favonius-deployment",
-            percent_encoding::utf8_percent_encode(id, percent_encoding::CONTROLS).to_string(),
-        ),
+        _ => false,
+    };
+    let last_modified = modified.map(|(modified, _)| modified);
+    match conditional::evaluate(found.question.headers, is_ours, last_modified) {
+        Precondition::Met => Ok(None),
+        Precondition::NotModified => {
+            let mut response = Response::new(EdgeBody::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            let coding = coding.map(Coding::as_str);
+            let headers = response.headers_mut();
+            found.describe(&tag.header(coding), modified, headers);
+            found.apply_rules(headers);
+            Ok(Some(response))
+        }
+        Precondition::Failed => Err(Failure::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition_failed",
+            "The file is not the one that the request has in mind",
+        )),
     }
 }
 
-/// Inserts text that is known to be fit for a header; were it not, the header is left out.
-fn insert(headers: &mut HeaderMap, name: impl header::IntoHeaderName, text: String) {
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(name, value);
-    }
+/// 206, or the failure that is 416, or nothing. Ranges are of the asset itself, never of a coded form.
+async fn part(
+    edge: &Shared,
+    found: &Found<'_>,
+    subject: &Subject,
+    modified: Option<(LastModified, &HeaderValue)>,
+) -> Result<Option<Response<EdgeBody>>, Failure> {
+    let size = subject.size();
+    let etag = conditional::etag(subject.id, None);
+    // All forms have the same date, so that a date says nothing of which form the client has a part of.
+    let date = modified
+        .map(|(modified, _)| modified)
+        .filter(|_| !found.facts.is_compressible);
+    let part = match range::select(
+        found.question.method,
+        found.question.headers,
+        size,
+        &etag,
+        date,
+    ) {
+        Selection::Whole => return Ok(None),
+        Selection::Part(part) => part,
+        Selection::Unsatisfiable => {
+            let mut response = Response::new(EdgeBody::empty());
+            found.describe(&etag, None, response.headers_mut());
+            return Err(unsatisfiable(size, response.headers()));
+        }
+    };
+    let body = subject.bytes(edge, found, &part, false).await?;
+    let mut response = Response::new(body.into_body(&part));
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    let headers = response.headers_mut();
+    found.describe(&etag, modified, headers);
+    let last = part.end.saturating_sub(1);
+    insert(
+        headers,
+        header::CONTENT_RANGE,
+        format!("bytes {}-{last}/{size}", part.start),
+    );
+    found.describe_content((part.end - part.start).into(), headers);
+    found.apply_rules(headers);
+    Ok(Some(response))
 }
 
-fn unsatisfiable(size: u64, described: &HeaderMap) -> Failure {
+fn unsatisfiable(size: u64, described: &http::HeaderMap) -> Failure {
     let mut failure = Failure::new(
         StatusCode::RANGE_NOT_SATISFIABLE,
         "range_not_satisfiable",
@@ -185,49 +212,244 @@ fn unsatisfiable(size: u64, described: &HeaderMap) -> Failure {
     }
 }
 
-fn cut(page: &Bytes, part: &Range<u64>) -> Bytes {
-    // The range was made for this very page, so both ends are inside of it.
-    let at = |end: u64| usize::try_from(end).unwrap_or(usize::MAX).min(page.len());
-    page.slice(at(part.start)..at(part.end))
+/// The best form that is there, of those that the client takes.
+async fn form(
+    edge: &Shared,
+    found: &Found<'_>,
+    subject: &Subject,
+    accepted: Accepted,
+) -> Result<Option<(Coding, Arc<Held>, Bytes)>, Failure> {
+    let memory = &edge.memory;
+    // Where nothing is kept, a form would be fetched anew for each request.
+    let has_forms = edge.press.is_on() && memory.largest() > 0;
+    if !has_forms || !is_worth_coding(found.facts, subject.size()) {
+        return Ok(None);
+    }
+    let mut may_wait = !subject.is_held(edge);
+    for coding in accepted.iter() {
+        let held = match memory.form(subject.id, coding) {
+            Form::Held(held) => Some(held),
+            Form::Absent => None,
+            Form::Unknown if may_wait => {
+                // Once: where one is not there yet the others are hardly there either, and there is always the asset itself.
+                may_wait = false;
+                found.question.wait().await;
+                let held = Box::pin(memory.load_form(subject.id, coding)).await?;
+                if held.is_none() {
+                    edge.press.want(subject.id, subject.content());
+                }
+                held
+            }
+            Form::Unknown => {
+                look_for_form(edge, subject, coding);
+                None
+            }
+        };
+        if let Some(held) = held
+            && let Some(bytes) = memory.lend(&held)
+        {
+            memory.found(found.question.is_repeated());
+            return Ok(Some((coding, held, bytes)));
+        }
+    }
+    Ok(None)
 }
 
-/// Leaves the headers of an answer as they are and takes its body away, as HEAD wants it.
-pub(crate) fn drop_body(response: &mut Response<EdgeBody>) {
-    let length = response.body().size_hint().exact();
-    *response.body_mut() = EdgeBody::empty();
-    let said = response.headers().contains_key(header::CONTENT_LENGTH);
-    if let Some(length) = length.filter(|length| *length > 0 && !said) {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_LENGTH, length.into());
+/// Looks for a form without having the request wait for it.
+fn look_for_form(edge: &Shared, subject: &Subject, coding: Coding) {
+    let (memory, press) = (edge.memory.clone(), edge.press.clone());
+    let (id, content) = (subject.id, subject.content());
+    memory.expect_answer(id, coding);
+    edge.tasks.spawn(async move {
+        if let Ok(None) = memory.load_form(id, coding).await {
+            press.want(id, content);
+        }
+    });
+}
+
+/// What is sent.
+enum Sent {
+    /// These bytes of what is in memory.
+    Held(Bytes, Arc<Held>),
+    /// They come piece by piece.
+    Opened(EdgeBody),
+    /// They are there, and nobody wants them.
+    Unread,
+}
+
+impl Sent {
+    fn into_body(self, part: &Range<u64>) -> EdgeBody {
+        match self {
+            Self::Held(bytes, _) => {
+                // The range was made for this very asset, so both ends are inside of it.
+                let at = |end: u64| usize::try_from(end).unwrap_or(usize::MAX).min(bytes.len());
+                EdgeBody::from(bytes.slice(at(part.start)..at(part.end)))
+            }
+            Self::Opened(body) => body,
+            Self::Unread => EdgeBody::empty(),
+        }
+    }
+}
+
+impl Subject {
+    async fn of(edge: &Shared, found: &Found<'_>) -> Result<Self, Failure> {
+        let page = if found.facts.is_html {
+            edge.pages.get(edge, found).await?
+        } else {
+            None
+        };
+        Ok(match page {
+            None => Self {
+                id: found.asset,
+                page: None,
+            },
+            Some(Page { id, held }) => {
+                found.check(edge, Some(held.key)).await?;
+                Self {
+                    id,
+                    page: Some(held),
+                }
+            }
+        })
+    }
+
+    fn size(&self) -> u64 {
+        self.id.size
+    }
+
+    /// Where the bytes are of which forms can be made.
+    fn content(&self) -> Content {
+        match &self.page {
+            Some(page) => Content::Bytes(page.bytes.clone()),
+            None => Content::Asset,
+        }
+    }
+
+    fn is_held(&self, edge: &Shared) -> bool {
+        self.page.is_some() || edge.memory.held(self.id).is_some()
+    }
+
+    /// The bytes as they are, or a part of them.
+    async fn bytes(
+        &self,
+        edge: &Shared,
+        found: &Found<'_>,
+        part: &Range<u64>,
+        is_head: bool,
+    ) -> Result<Sent, Failure> {
+        let memory = &edge.memory;
+        if let Some(page) = &self.page {
+            let bytes = memory
+                .lend(page)
+                .unwrap_or_else(|| memory.lend_anyway(page));
+            return Ok(Sent::Held(bytes, Arc::clone(page)));
+        }
+        if is_head {
+            if let Some(held) = memory.held(self.id) {
+                found.check(edge, Some(held.key)).await?;
+                return Ok(Sent::Held(held.bytes.clone(), held));
+            }
+            found.question.wait().await;
+            let at = Box::pin(edge.assets.locate(self.id)).await?;
+            found.check(edge, at).await?;
+            return Ok(Sent::Unread);
+        }
+        if self.id.size <= memory.largest() {
+            let held = if let Some(held) = memory.hit(self.id, found.question.is_repeated()) {
+                Some(held)
+            } else {
+                found.question.wait().await;
+                Box::pin(memory.asset(self.id)).await?
+            };
+            found
+                .check(edge, held.as_ref().map(|held| held.key))
+                .await?;
+            if let Some(held) = held
+                && let Some(bytes) = memory.lend(&held)
+            {
+                return Ok(Sent::Held(bytes, held));
+            }
+        }
+        found.question.wait().await;
+        let opened = Box::pin(memory.open(self.id, part.clone())).await?;
+        found
+            .check(edge, opened.as_ref().map(|opened| opened.key))
+            .await?;
+        let opened = opened.ok_or_else(|| found.pending(edge))?;
+        Ok(Sent::Opened(EdgeBody::stream(
+            opened.bytes,
+            part.end - part.start,
+        )))
     }
 }
 
 impl Found<'_> {
-    /// Opens the asset, or the given bytes of it, if the application may show it.
-    pub(super) async fn open(
+    /// The headers that an answer has whether or not it carries the asset (RFC 9110, section 15.4.5).
+    fn describe(
         &self,
-        edge: &Shared,
-        part: Option<Range<u64>>,
-    ) -> Result<AssetBody, Failure> {
-        let body = edge.assets.open(self.asset, part).await?;
-        self.check(edge, body.as_ref().map(|body| body.key)).await?;
-        body.ok_or_else(|| self.pending(edge))
+        etag: &HeaderValue,
+        modified: Option<(LastModified, &HeaderValue)>,
+        headers: &mut http::HeaderMap,
+    ) {
+        headers.reserve(16);
+        headers.insert(header::ETAG, etag.clone());
+        let policy = match self.role {
+            Role::NotFoundPage => HeaderValue::from_static("no-store"),
+            // It stands for a path that is not its own, whose name says nothing of what is there.
+            Role::Shell => HeaderValue::from_static(cache_policy::REVALIDATE),
+            Role::Named => self.facts.cache_control(self.version_name),
+        };
+        headers.insert(header::CACHE_CONTROL, policy);
+        if self.facts.is_compressible {
+            headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
+        if let Some((_, modified)) = modified {
+            headers.insert(header::LAST_MODIFIED, modified.clone());
+        }
+        headers.insert(super::DEPLOYMENT, self.live.shown_id().clone());
+        super::allow_all_origins(headers);
+    }
+
+    fn describe_content(&self, length: HeaderValue, headers: &mut http::HeaderMap) {
+        headers.insert(header::CONTENT_TYPE, self.facts.media_type.clone());
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(header::CONTENT_LENGTH, length);
+    }
+
+    fn apply_rules(&self, headers: &mut http::HeaderMap) {
+        let (rules, path) = self.rules;
+        if rules.has_headers() {
+            // How long these may be kept is not for an application to say, and neither is what goes for deployments that share
+            // its origin.
+            let keeps_policy =
+                self.role == Role::NotFoundPage || self.facts.changes_under_its_name();
+            let shares_origin = !self.prefix.is_empty();
+            for (name, value) in rules.headers_for(path) {
+                if keeps_policy && rules::governs_caching(&name)
+                    || shares_origin && rules::is_for_the_whole_origin(&name)
+                {
+                    continue;
+                }
+                match value {
+                    Some(value) => headers.insert(name, value),
+                    None => headers.remove(name),
+                };
+            }
+        }
     }
 
     /// Whether the asset is there, and the application's own: to know the hash of another's file is no right to it.
-    async fn check(&self, edge: &Shared, at: Option<AssetKey>) -> Result<(), Failure> {
-        let deployment = &self.live.deployment;
-        let made_here = deployment
-            .publication
-            .as_ref()
-            .is_some_and(|publication| publication.manifest == Some(self.asset));
-        let application = &deployment.snapshot.application_uid;
+    pub(super) async fn check(&self, edge: &Shared, at: Option<AssetKey>) -> Result<(), Failure> {
         let is_own = match at {
             None => false,
             // Uploads of another worker have no owner on record.
             Some(AssetKey::Legacy(_)) => true,
-            Some(AssetKey::Asset(_)) => made_here || edge.owns(application, self.asset).await,
+            // It may be there twice: an upload does not look for those of another worker.
+            Some(AssetKey::Asset(_)) => self.is_own(edge).await || self.is_shared(edge).await?,
         };
         if is_own {
             Ok(())
@@ -236,9 +458,50 @@ impl Found<'_> {
         }
     }
 
+    /// The same where only a form was read, which does not tell under which key the asset is.
+    async fn check_form(&self, edge: &Shared) -> Result<(), Failure> {
+        if self.is_own(edge).await || self.is_shared(edge).await? {
+            return Ok(());
+        }
+        Err(self.pending(edge))
+    }
+
+    async fn is_own(&self, edge: &Shared) -> bool {
+        if self.facts.is_owned() {
+            return true;
+        }
+        let deployment = &self.live.deployment;
+        let made_here = deployment
+            .publication
+            .as_ref()
+            .is_some_and(|publication| publication.manifest == Some(self.asset));
+        if made_here {
+            return true;
+        }
+        self.question.wait().await;
+        let application = &deployment.snapshot.application_uid;
+        match Box::pin(edge.owns(application, self.asset)).await {
+            Ownership::Own => {
+                self.facts.set_owned();
+                true
+            }
+            Ownership::Unclear => true,
+            Ownership::Foreign => false,
+        }
+    }
+
+    async fn is_shared(&self, edge: &Shared) -> Result<bool, Failure> {
+        let is_shared = Box::pin(edge.assets.is_shared(self.asset)).await?;
+        if is_shared {
+            // As good as its own, and it stays so.
+            self.facts.set_owned();
+        }
+        Ok(is_shared)
+    }
+
     /// The snapshot lists the path, and the application has not uploaded the bytes: files and snapshot are uploaded side
     /// by side.
-    fn pending(&self, edge: &Shared) -> Failure {
+    pub(super) fn pending(&self, edge: &Shared) -> Failure {
         edge.options.reporter.instruments.asset_pending();
         edge.pending
             .note(self.asset, &self.live.deployment.snapshot.snapshot_id);
@@ -249,39 +512,9 @@ impl Found<'_> {
     }
 }
 
-/// Counts requests for files that a deployment lists and the store lacks, and warns once a minute for each file.
-pub(crate) struct Pending {
-    count: AtomicU64,
-    told: Cache<AssetRef, Instant>,
-}
-
-impl Pending {
-    pub(crate) fn new() -> Self {
-        Self {
-            count: AtomicU64::new(0),
-            told: Cache::new(1024),
-        }
-    }
-
-    /// How many requests there were.
-    pub(crate) fn count(&self) -> u64 {
-        self.count.load(Relaxed)
-    }
-
-    fn note(&self, asset: AssetRef, snapshot_id: &SnapshotId) {
-        self.count.fetch_add(1, Relaxed);
-        if self
-            .told
-            .get(&asset)
-            .is_some_and(|at| at.elapsed() < Duration::from_mins(1))
-        {
-            return;
-        }
-        self.told.insert(asset, Instant::now());
-        tracing::warn!(
-            asset = %asset,
-            snapshot_id = snapshot_id.as_str(),
-            "A deployment lists a file that has not been uploaded, or that the store has lost"
-        );
+/// Inserts text that is known to be fit for a header; were it not, the header is left out.
+fn insert(headers: &mut http::HeaderMap, name: impl header::IntoHeaderName, text: String) {
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(name, value);
     }
 }

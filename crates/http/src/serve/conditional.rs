@@ -1,8 +1,12 @@
 //! Conditional requests (RFC 9110, section 13): is what the client has still right?
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    io::Write as _,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use favonius_contract::AssetRef;
+use favonius_storage::Coding;
 use http::{
     HeaderMap, HeaderValue,
     header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE},
@@ -21,22 +25,83 @@ pub(crate) enum Precondition {
 
 /// The strong validator of an asset in one of its forms.
 ///
-/// A form is a content coding, or what else makes the bytes differ from the asset's own: names of letters, digits and
-/// `-`. Each form has its own tag, as a cache may keep several side by side.
+/// A form is a content coding, by its name. Each form has its own tag, as a cache may keep several side by side.
 pub(crate) fn etag(asset: AssetRef, form: Option<&str>) -> HeaderValue {
-    // Half of the hash is enough to tell the versions of one URL apart.
-    let hash = asset.hash.to_string();
-    let hash = hash.get(..32).unwrap_or(&hash);
-    let mut tag = format!("\"{hash}.{}", asset.size);
-    if let Some(form) = form {
-        tag.push('-');
-        tag.extend(
-            form.chars()
-                .filter(|c| c.is_ascii_alphanumeric() || *c == '-'),
-        );
+    Tag::of(asset).header(form)
+}
+
+/// What the validators of all forms of an asset have in common.
+pub(crate) struct Tag {
+    /// Half of the hash in hexadecimal digits, which is enough to tell the versions of one URL apart, a dot, and the size.
+    text: [u8; Self::LONGEST],
+    length: usize,
+}
+
+impl Tag {
+    /// 32 digits, a dot, and the digits of the largest size.
+    const LONGEST: usize = 32 + 1 + 20;
+
+    pub(crate) fn of(asset: AssetRef) -> Self {
+        let mut this = Self {
+            text: [0; Self::LONGEST],
+            length: 0,
+        };
+        let mut rest = &mut this.text[..];
+        let (half, _) = asset.hash.as_bytes().split_at(16);
+        let mut digits = [0; 32];
+        let hexadecimal = hex::encode_to_slice(half, &mut digits);
+        debug_assert!(hexadecimal.is_ok(), "two digits for each of 16 bytes");
+        let written = rest
+            .write_all(&digits)
+            .and_then(|()| write!(rest, ".{}", asset.size));
+        debug_assert!(written.is_ok(), "there is room for the longest");
+        this.length = Self::LONGEST - rest.len();
+        this
     }
-    tag.push('"');
-    HeaderValue::try_from(tag).expect("hexadecimal digits, digits, letters, `.`, `-` and quotes")
+
+    fn as_bytes(&self) -> &[u8] {
+        self.text.get(..self.length).unwrap_or_default()
+    }
+
+    /// The validator of one form.
+    pub(crate) fn header(&self, form: Option<&str>) -> HeaderValue {
+        let mut tag = Vec::with_capacity(self.length + 8);
+        tag.push(b'"');
+        tag.extend_from_slice(self.as_bytes());
+        if let Some(form) = form {
+            tag.push(b'-');
+            tag.extend(
+                form.bytes()
+                    .filter(|byte| byte.is_ascii_alphanumeric() || *byte == b'-'),
+            );
+        }
+        tag.push(b'"');
+        HeaderValue::try_from(tag)
+            .expect("hexadecimal digits, digits, letters, `.`, `-` and quotes")
+    }
+
+    /// Which form a tag, with its quotes, is the validator of. `None` when it is of no form of this asset.
+    pub(crate) fn form(&self, opaque: &[u8]) -> Option<Form> {
+        let inner = opaque.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        let form = inner.strip_prefix(self.as_bytes())?;
+        if form.is_empty() {
+            return Some(Form::Plain);
+        }
+        let name = form.strip_prefix(b"-")?;
+        Coding::ALL
+            .into_iter()
+            .find(|coding| coding.as_str().as_bytes() == name)
+            .map(Form::Coded)
+    }
+}
+
+/// A form of an asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The asset as it is.
+    Plain,
+    /// The asset in a coding.
+    Coded(Coding),
 }
 
 /// When the content was made, in whole seconds, as `Last-Modified` has it.
@@ -68,19 +133,33 @@ impl LastModified {
     }
 }
 
+/// Whether a request has any precondition.
+pub(crate) fn asks(headers: &HeaderMap) -> bool {
+    [
+        IF_NONE_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_MATCH,
+        IF_UNMODIFIED_SINCE,
+    ]
+    .iter()
+    .any(|name| headers.contains_key(name))
+}
+
 /// Evaluates the preconditions of a GET or HEAD in the order of RFC 9110, section 13.2.2.
 ///
 /// A malformed header is ignored. Dates count only where the client sent no tags.
 ///
 /// `If-Modified-Since` is met by exactly our date and no other (as nginx does): a rollback makes content *older*, and a
 /// cache that asks by a later date must still get it.
+///
+/// `is_ours` is shown tags with their quotes and says which of them stand for what would be sent now.
 pub(crate) fn evaluate(
     headers: &HeaderMap,
-    etag: &HeaderValue,
+    mut is_ours: impl FnMut(&[u8]) -> bool,
     last_modified: Option<LastModified>,
 ) -> Precondition {
     if headers.contains_key(IF_MATCH) {
-        if matches(headers, &IF_MATCH, etag, Comparison::Strong) == Some(false) {
+        if matches(headers, &IF_MATCH, &mut is_ours, Comparison::Strong) == Some(false) {
             return Precondition::Failed;
         }
     } else if let (Some(since), Some(modified)) =
@@ -90,7 +169,7 @@ pub(crate) fn evaluate(
         return Precondition::Failed;
     }
     let unmodified = if headers.contains_key(IF_NONE_MATCH) {
-        matches(headers, &IF_NONE_MATCH, etag, Comparison::Weak) == Some(true)
+        matches(headers, &IF_NONE_MATCH, &mut is_ours, Comparison::Weak) == Some(true)
     } else {
         last_modified.is_some() && date(headers, &IF_MODIFIED_SINCE) == last_modified
     };
@@ -121,7 +200,7 @@ enum Comparison {
 fn matches(
     headers: &HeaderMap,
     name: &http::HeaderName,
-    etag: &HeaderValue,
+    is_ours: &mut impl FnMut(&[u8]) -> bool,
     comparison: Comparison,
 ) -> Option<bool> {
     let mut lines = headers.get_all(name).iter();
@@ -146,7 +225,7 @@ fn matches(
             if !after.is_empty() && !after.starts_with(b",") {
                 return None;
             }
-            found |= opaque == etag.as_bytes() && (comparison == Comparison::Weak || !weak);
+            found |= (comparison == Comparison::Weak || !weak) && is_ours(opaque);
             rest = after;
         }
     }
@@ -188,6 +267,10 @@ mod tests {
     const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
     const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
 
+    fn is_tag(shown: &[u8]) -> bool {
+        shown == TAG.as_bytes()
+    }
+
     fn modified() -> Option<LastModified> {
         LastModified::parse(&HeaderValue::from_static(DATE))
     }
@@ -211,6 +294,26 @@ mod tests {
         assert_eq!(etag(asset, Some("br")), format!("{plain}-br\""));
         assert_eq!(etag(asset, Some("map-br")), format!("{plain}-map-br\""));
         assert_eq!(etag(asset, Some("a\"\n b")), format!("{plain}-ab\""));
+
+        let tag = Tag::of(asset);
+        for (form, expected) in [
+            ("", Some(Form::Plain)),
+            ("-br", Some(Form::Coded(Coding::Brotli))),
+            ("-zstd", Some(Form::Coded(Coding::Zstd))),
+            ("-gzip", Some(Form::Coded(Coding::Gzip))),
+            ("-map", None),
+            ("0", None),
+            ("-", None),
+        ] {
+            let shown = format!("{plain}{form}\"");
+            assert_eq!(tag.form(shown.as_bytes()), expected, "{form}");
+        }
+        let largest = AssetRef {
+            size: u64::MAX,
+            ..asset
+        };
+        let tag = etag(largest, None);
+        assert_eq!(Tag::of(largest).form(tag.as_bytes()), Some(Form::Plain));
     }
 
     const NONE: &str = "if-none-match";
@@ -224,7 +327,7 @@ mod tests {
 
     fn check(cases: &[Case]) {
         for (name, lines, expected) in cases {
-            let found = evaluate(&headers(lines), &HeaderValue::from_static(TAG), modified());
+            let found = evaluate(&headers(lines), is_tag, modified());
             assert_eq!(found, *expected, "case `{name}`");
         }
     }
@@ -330,11 +433,7 @@ mod tests {
     fn without_a_date_of_ours_dates_say_nothing() {
         for name in ["if-modified-since", "if-unmodified-since"] {
             for value in [DATE, "garbage"] {
-                let found = evaluate(
-                    &headers(&[(name, value)]),
-                    &HeaderValue::from_static(TAG),
-                    None,
-                );
+                let found = evaluate(&headers(&[(name, value)]), is_tag, None);
                 assert_eq!(found, Precondition::Met, "{name}: {value}");
             }
         }
@@ -374,7 +473,7 @@ mod tests {
             if let Ok(value) = HeaderValue::from_bytes(&value) {
                 for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE] {
                     let headers = HeaderMap::from_iter([(name, value.clone())]);
-                    evaluate(&headers, &HeaderValue::from_static(TAG), modified());
+                    evaluate(&headers, is_tag, modified());
                 }
             }
         }
@@ -384,9 +483,9 @@ mod tests {
             let tag = etag(AssetRef { hash: digest.into(), size }, Some("br"));
             let modified = LastModified::from_unix_ms(ms).unwrap();
             let by_tag = HeaderMap::from_iter([(IF_NONE_MATCH, tag.clone())]);
-            prop_assert_eq!(evaluate(&by_tag, &tag, Some(modified)), Precondition::NotModified);
+            prop_assert_eq!(evaluate(&by_tag, |shown| shown == tag.as_bytes(), Some(modified)), Precondition::NotModified);
             let by_date = HeaderMap::from_iter([(IF_MODIFIED_SINCE, modified.header())]);
-            prop_assert_eq!(evaluate(&by_date, &tag, Some(modified)), Precondition::NotModified);
+            prop_assert_eq!(evaluate(&by_date, |_| false, Some(modified)), Precondition::NotModified);
         }
     }
 }

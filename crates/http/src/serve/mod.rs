@@ -3,58 +3,77 @@
 mod asset;
 mod cache_policy;
 mod conditional;
+mod facts;
 mod html;
 mod media_type;
 mod names;
+pub(crate) mod own_rules;
 mod pages;
+mod pending;
+mod question;
 mod range;
 mod resolve;
+mod rules;
+mod skew;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use favonius_contract::AssetRef;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http_body::Body as _;
 
 pub(crate) use self::{
-    asset::{Pending, drop_body},
+    conditional::{LastModified, etag},
+    facts::Facts,
     pages::Pages,
+    pending::Pending,
+    question::Question,
+    rules::Rules,
 };
 use self::{
     names::Target,
-    resolve::{Resolved, Wants},
+    resolve::{Resolved, Role, Wants},
+    rules::Redirect,
 };
 use crate::{
     body::EdgeBody, deployments::Live, edge::Shared, failure::Failure, request_id::RequestId,
 };
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
+/// Which deployment an answer came from.
+const DEPLOYMENT: HeaderName = HeaderName::from_static("x-favonius-deployment");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Answers a request for a deployment. Never fails: a failure is an answer.
 pub(crate) async fn serve(
     edge: &Arc<Shared>,
-    request: &Parts,
+    question: Question<'_>,
     id: &RequestId,
 ) -> Response<EdgeBody> {
-    let mut response = match answer(edge, request).await {
+    match answer(edge, question).await {
         Ok(response) => response,
-        Err(failure) => failure.into_response(id, resolve::accepts_html(&request.headers)),
-    };
-    let headers = response.headers_mut();
-    // Remotes are loaded from pages of other origins, and an error that a page cannot read is a riddle.
+        Err(failure) => {
+            let html = resolve::accepts_html(question.headers);
+            let mut response = failure.into_response(id, html);
+            allow_all_origins(response.headers_mut());
+            response
+        }
+    }
+}
+
+/// Remotes are loaded from pages of other origins, and an error that a page cannot read is a riddle.
+fn allow_all_origins(headers: &mut HeaderMap) {
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
         HeaderValue::from_static("*"),
     );
-    headers.insert(
-        "cross-origin-resource-policy",
-        HeaderValue::from_static("cross-origin"),
-    );
-    response
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
 }
 
-async fn answer(edge: &Arc<Shared>, request: &Parts) -> Result<Response<EdgeBody>, Failure> {
-    match request.method {
+async fn answer(edge: &Arc<Shared>, question: Question<'_>) -> Result<Response<EdgeBody>, Failure> {
+    match *question.method {
         Method::GET | Method::HEAD => {}
-        Method::OPTIONS => return Ok(preflight(&request.headers)),
+        Method::OPTIONS => return Ok(preflight(question.headers)),
         _ => {
             return Err(Failure::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -64,41 +83,193 @@ async fn answer(edge: &Arc<Shared>, request: &Parts) -> Result<Response<EdgeBody
             .header(header::ALLOW, HeaderValue::from_static(METHODS)));
         }
     }
-    let target = names::find(edge, request).await?;
-    let Target { live, path, prefix } = match target {
+    let target = match names::find(edge, question).await? {
         names::Found::Deployment(target) => target,
-        names::Found::AddSlash(location) => return redirect(&location, request.uri.query()),
+        names::Found::AddSlash(location) => return redirect(&location, question.uri.query()),
     };
-    let path = resolve::decode(&path).map_err(|problem| {
+    let path = resolve::decode(target.path).map_err(|problem| {
         Failure::bad_request(
             "invalid_path",
             format!("The path cannot be used: {problem}"),
         )
     })?;
-    let snapshot = &live.deployment.snapshot;
-    let manifest = live
-        .deployment
-        .publication
-        .as_ref()
-        .and_then(|publication| publication.manifest);
-    let wants = Wants {
-        navigation: resolve::is_navigation(&request.method, &request.headers, &path),
+    let rules = own_rules::of(edge, &target.live, question).await?;
+    let asked = Asked {
+        edge,
+        question,
+        target: &target,
+        path: &path,
+        rules,
     };
-    match resolve::resolve(snapshot, manifest, &path, wants) {
-        Resolved::Asset { path, asset, role } => {
-            let found = asset::Found {
-                live: &live,
-                path: &path,
+    asked.answer().await
+}
+
+/// A request whose deployment is found.
+struct Asked<'a> {
+    edge: &'a Arc<Shared>,
+    question: Question<'a>,
+    target: &'a Target<'a>,
+    /// Decoded, without its leading slash.
+    path: &'a str,
+    rules: &'a Rules,
+}
+
+impl Asked<'_> {
+    /// In this order: what the application forces, what the path names, what it named in a deployment before this one, what the
+    /// application wants for paths that name nothing, its own page for that, its shell.
+    async fn answer(&self) -> Result<Response<EdgeBody>, Failure> {
+        let live = &*self.target.live;
+        if self.rules.has_redirects()
+            && let Some(response) = Box::pin(self.follow_rules(true)).await?
+        {
+            return Ok(response);
+        }
+        if let Some(resolved) = resolve::named(live.snapshot(), live.manifest(), self.path) {
+            return self.with(resolved).await;
+        }
+        let wants = Wants {
+            navigation: resolve::is_navigation(
+                self.question.method,
+                self.question.headers,
+                self.path,
+            ),
+        };
+        if !wants.navigation
+            && let Some(response) = self.past_answer().await?
+        {
+            return Ok(response);
+        }
+        if self.rules.has_redirects()
+            && let Some(response) = Box::pin(self.follow_rules(false)).await?
+        {
+            return Ok(response);
+        }
+        match resolve::fallback(live.snapshot(), self.path, wants) {
+            Some(resolved) => self.with(resolved).await,
+            None => Err(not_found(live)),
+        }
+    }
+
+    /// The answer with what a path was resolved to.
+    async fn with(&self, resolved: Resolved<'_>) -> Result<Response<EdgeBody>, Failure> {
+        match resolved {
+            Resolved::Asset {
+                path,
+                index,
                 asset,
                 role,
-                prefix: &prefix,
-            };
-            asset::answer(edge, request, &found).await
+            } => {
+                let (live, own) = (&*self.target.live, &*self.target.live);
+                let place = (path.as_ref(), index, asset);
+                self.asset(live, own, place, role).await
+            }
+            Resolved::Redirect { location_path } => redirect(
+                &format!("{}{location_path}", self.target.prefix),
+                self.question.uri.query(),
+            ),
         }
-        Resolved::Redirect { location_path } => {
-            redirect(&format!("{prefix}{location_path}"), request.uri.query())
+    }
+
+    async fn asset(
+        &self,
+        live: &Live,
+        named: &Live,
+        (path, index, asset): (&str, Option<usize>, AssetRef),
+        role: Role,
+    ) -> Result<Response<EdgeBody>, Failure> {
+        if index.is_some() && own_rules::is_file(live.snapshot(), path) {
+            return Err(not_found(named));
         }
-        Resolved::NotFound => Err(not_found(&live)),
+        let facts;
+        let facts = if let Some(facts) = index.and_then(|index| live.facts(index, path)) {
+            facts
+        } else {
+            facts = Facts::of(path);
+            &facts
+        };
+        let found = asset::Found {
+            live,
+            version_name: named.is_version,
+            facts,
+            asset,
+            role,
+            prefix: &self.target.prefix,
+            question: self.question,
+            rules: (self.rules, self.path),
+        };
+        asset::answer(self.edge, &found).await
+    }
+
+    /// The answer of a deployment before this one: pages that came from it still ask for its files.
+    async fn past_answer(&self) -> Result<Option<Response<EdgeBody>>, Failure> {
+        let live = &self.target.live;
+        let Some((old, index)) = skew::find(self.edge, live, self.path, self.question).await else {
+            return Ok(None);
+        };
+        let Some((path, asset)) = old.snapshot().asset_at(index) else {
+            return Ok(None);
+        };
+        let place = (path, Some(index), asset);
+        self.asset(&old, live, place, Role::Named).await.map(Some)
+    }
+
+    /// Does what a rule of the application says; nothing where it leads nowhere.
+    async fn follow_rules(&self, forced: bool) -> Result<Option<Response<EdgeBody>>, Failure> {
+        let asked = rules::Asked {
+            path: self.path,
+            query: self.question.uri.query(),
+            prefix: &self.target.prefix,
+        };
+        match self.rules.redirect(&asked, forced) {
+            None => Ok(None),
+            Some(Redirect::To { status, location }) => Ok(Some(redirection(status, location))),
+            Some(Redirect::Rewrite {
+                path,
+                status,
+                by_splat,
+            }) => self.rewrite(path, status, by_splat && !forced).await,
+        }
+    }
+
+    /// Answers with what another path of the deployment names.
+    async fn rewrite(
+        &self,
+        mut path: String,
+        status: StatusCode,
+        by_splat: bool,
+    ) -> Result<Option<Response<EdgeBody>>, Failure> {
+        let live = &*self.target.live;
+        let is_directory = matches!(
+            resolve::named(live.snapshot(), live.manifest(), &path),
+            Some(Resolved::Redirect { .. })
+        );
+        if is_directory {
+            path.push('/');
+        }
+        let resolved = resolve::named(live.snapshot(), live.manifest(), &path);
+        let Some(Resolved::Asset {
+            path,
+            index,
+            asset,
+            role: _,
+        }) = resolved
+        else {
+            return Ok(None);
+        };
+        let role = if status == StatusCode::NOT_FOUND {
+            Role::NotFoundPage
+        } else if by_splat
+            && media_type::is_html(&path)
+            && media_type::names_a_file(self.path)
+            && !media_type::is_html(self.path)
+        {
+            // A rule for everything means pages: a script that is missing must not look as if it were there.
+            return Ok(None);
+        } else {
+            Role::Shell
+        };
+        let place = (path.as_ref(), index, asset);
+        self.asset(live, live, place, role).await.map(Some)
     }
 }
 
@@ -106,10 +277,12 @@ fn not_found(live: &Live) -> Failure {
     Failure::new(
         StatusCode::NOT_FOUND,
         "not_found",
-        format!(
-            "There is no such file in version {} of {}",
-            live.deployment.snapshot.snapshot_id, live.deployment.snapshot.application_uid
-        ),
+        Arc::clone(&live.not_found),
+    )
+    // What is not there now may be there later, in one form or another.
+    .header(
+        header::VARY,
+        HeaderValue::from_static("Accept, Accept-Encoding"),
     )
 }
 
@@ -122,15 +295,20 @@ fn redirect(path: &str, query: Option<&str>) -> Result<Response<EdgeBody>, Failu
     let location = HeaderValue::try_from(location).map_err(|_| {
         Failure::bad_request("invalid_path", "The path cannot be used in a redirect")
     })?;
+    Ok(redirection(StatusCode::PERMANENT_REDIRECT, location))
+}
+
+fn redirection(status: StatusCode, location: HeaderValue) -> Response<EdgeBody> {
     let mut response = Response::new(EdgeBody::empty());
-    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    *response.status_mut() = status;
+    allow_all_origins(response.headers_mut());
     response.headers_mut().insert(header::LOCATION, location);
     // The next deployment may have a file where this one has a directory.
     response.headers_mut().insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static("public, max-age=0, must-revalidate"),
     );
-    Ok(response)
+    response
 }
 
 /// The answer to a CORS preflight (Fetch standard), which also does for a plain OPTIONS.
@@ -138,6 +316,7 @@ fn preflight(asked: &HeaderMap) -> Response<EdgeBody> {
     let mut response = Response::new(EdgeBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
+    allow_all_origins(headers);
     headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_METHODS,
@@ -155,4 +334,16 @@ fn preflight(asked: &HeaderMap) -> Response<EdgeBody> {
         HeaderValue::from_static("Access-Control-Request-Headers"),
     );
     response
+}
+
+/// Leaves the headers of an answer as they are and takes its body away, as HEAD wants it.
+pub(crate) fn drop_body(response: &mut Response<EdgeBody>) {
+    let length = response.body().size_hint().exact();
+    *response.body_mut() = EdgeBody::empty();
+    let said = response.headers().contains_key(header::CONTENT_LENGTH);
+    if let Some(length) = length.filter(|length| *length > 0 && !said) {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, length.into());
+    }
 }

@@ -1,52 +1,73 @@
 //! Which deployment a request is for: by its hostname, or by the route key in its path.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use favonius_contract::{DeploymentName, Hostname, RouteKey, SnapshotId};
-use http::{StatusCode, header, request::Parts};
+use http::{StatusCode, header};
 use percent_encoding::percent_decode_str;
 
+use super::Question;
 use crate::{deployments::Live, edge::Shared, failure::Failure};
 
 /// Where path-addressed deployments begin.
 const PATH_ROUTES: &str = "/__zephyr/v1/";
 
 /// What a request is for.
-pub(super) enum Found {
-    Deployment(Target),
+pub(super) enum Found<'a> {
+    Deployment(Target<'a>),
     /// A path-addressed deployment without the slash after its key: sibling URLs are relative to it.
     AddSlash(String),
 }
 
 /// A deployment, and the path inside of it.
-pub(super) struct Target {
+pub(super) struct Target<'a> {
     pub(super) live: Arc<Live>,
     /// As it stands in the request, still percent-encoded, with a leading slash.
-    pub(super) path: String,
+    pub(super) path: &'a str,
     /// What stands before the path on this origin: empty for a hostname.
-    pub(super) prefix: String,
+    pub(super) prefix: Cow<'static, str>,
 }
 
 /// Finds the deployment.
-pub(super) async fn find(edge: &Arc<Shared>, request: &Parts) -> Result<Found, Failure> {
-    let path = request.uri.path();
-    let host = host(request)?;
+pub(super) async fn find<'a>(edge: &Shared, question: Question<'a>) -> Result<Found<'a>, Failure> {
+    let path = question.uri.path();
+    let host = host(question)?;
     if let Some(rest) = path.strip_prefix(PATH_ROUTES) {
-        return by_route_key(edge, &host, rest).await;
+        question.wait().await;
+        // Rare, and long: apart, it takes no room in every other request.
+        return Box::pin(by_route_key(edge, host, rest)).await;
     }
-    let live = by_host(edge, &host)
-        .await?
-        .ok_or_else(|| unknown("There is no deployment under this hostname on this edge"))?;
-    let path = if path.is_empty() { "/" } else { path };
+    let live = match edge.deployments.known(host, question.is_repeated()) {
+        // What is known under this text is what the host's name stands for if that is this text.
+        Some(live) if is_plain(host) => live,
+        _ => {
+            let host = hostname(host)?;
+            question.wait().await;
+            Box::pin(by_host(edge, &host))
+                .await?
+                .ok_or_else(|| unknown("There is no deployment under this hostname on this edge"))?
+        }
+    };
     Ok(Found::Deployment(Target {
         live,
-        path: path.to_owned(),
-        prefix: String::new(),
+        path,
+        prefix: Cow::Borrowed(""),
     }))
 }
 
+/// Whether a host is written as [`Hostname`] writes it: in lower case, without port and without trailing dot.
+fn is_plain(host: &str) -> bool {
+    let is_label = |label: &[u8]| {
+        (1..=63).contains(&label.len())
+            && label
+                .iter()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+    };
+    host.len() <= 253 && host.as_bytes().split(|&b| b == b'.').all(is_label)
+}
+
 /// The record of the whole hostname, else that of its application label.
-async fn by_host(edge: &Arc<Shared>, host: &Hostname) -> Result<Option<Arc<Live>>, Failure> {
+async fn by_host(edge: &Shared, host: &Hostname) -> Result<Option<Arc<Live>>, Failure> {
     if let Some(live) = edge.deployments.get(&host.clone().into()).await? {
         return Ok(Some(live));
     }
@@ -57,8 +78,8 @@ async fn by_host(edge: &Arc<Shared>, host: &Hostname) -> Result<Option<Arc<Live>
 }
 
 /// The host that a request is for: the authority of its target, else its Host header (RFC 9112, section 3.2).
-fn host(request: &Parts) -> Result<Hostname, Failure> {
-    let mut hosts = request.headers.get_all(header::HOST).iter();
+fn host(question: Question<'_>) -> Result<&str, Failure> {
+    let mut hosts = question.headers.get_all(header::HOST).iter();
     let first = hosts.next();
     if hosts.next().is_some() {
         return Err(Failure::bad_request(
@@ -66,18 +87,19 @@ fn host(request: &Parts) -> Result<Hostname, Failure> {
             "The request has more than one Host header",
         ));
     }
-    let host = match (request.uri.authority(), first) {
-        (Some(authority), _) => authority.as_str(),
-        (None, Some(value)) => value.to_str().map_err(|_| {
-            Failure::bad_request("invalid_host", "The Host header is not plain text")
-        })?,
-        (None, None) => {
-            return Err(Failure::bad_request(
-                "invalid_host",
-                "The request has no Host header",
-            ));
-        }
-    };
+    match (question.uri.authority(), first) {
+        (Some(authority), _) => Ok(authority.as_str()),
+        (None, Some(value)) => value
+            .to_str()
+            .map_err(|_| Failure::bad_request("invalid_host", "The Host header is not plain text")),
+        (None, None) => Err(Failure::bad_request(
+            "invalid_host",
+            "The request has no Host header",
+        )),
+    }
+}
+
+fn hostname(host: &str) -> Result<Hostname, Failure> {
     Hostname::from_authority(host).map_err(|problem| {
         Failure::bad_request(
             "invalid_host",
@@ -93,7 +115,8 @@ fn label(edge: &Shared, host: &Hostname) -> Option<DeploymentName> {
 }
 
 /// `{v|t|e}/<route key>/<path>`
-async fn by_route_key(edge: &Arc<Shared>, host: &Hostname, rest: &str) -> Result<Found, Failure> {
+async fn by_route_key<'a>(edge: &Shared, host: &str, rest: &'a str) -> Result<Found<'a>, Failure> {
+    let host = hostname(host)?;
     let wrong = || unknown("A path-addressed deployment is at /__zephyr/v1/{v|t|e}/<route key>/");
     let (kind, rest) = rest.split_once('/').ok_or_else(wrong)?;
     let (raw_key, path) = match rest.split_once('/') {
@@ -116,7 +139,7 @@ async fn by_route_key(edge: &Arc<Shared>, host: &Hostname, rest: &str) -> Result
     let live =
         live.ok_or_else(|| unknown("There is no deployment under this route key on this edge"))?;
     // Pages of one application must not run on the origin of another.
-    let here = by_host(edge, host).await?;
+    let here = by_host(edge, &host).await?;
     if here.is_some_and(|here| here.deployment.owner() != live.deployment.owner()) {
         return Err(unknown(
             "The deployments of this hostname's own application only are here",
@@ -127,17 +150,13 @@ async fn by_route_key(edge: &Arc<Shared>, host: &Hostname, rest: &str) -> Result
     }
     Ok(Found::Deployment(Target {
         live,
-        path: path.to_owned(),
-        prefix,
+        path,
+        prefix: prefix.into(),
     }))
 }
 
 /// A record that was published under the route key, with or without the prefix of its kind.
-async fn named(
-    edge: &Arc<Shared>,
-    kind: &str,
-    key: &RouteKey,
-) -> Result<Option<Arc<Live>>, Failure> {
+async fn named(edge: &Shared, kind: &str, key: &RouteKey) -> Result<Option<Arc<Live>>, Failure> {
     if let Some(live) = edge.deployments.get(&key.clone().into()).await? {
         return Ok(Some(live));
     }
@@ -149,4 +168,20 @@ async fn named(
 
 fn unknown(message: &'static str) -> Failure {
     Failure::new(StatusCode::NOT_FOUND, "unknown_host", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_plain_host_is_its_own_hostname(host in "([a-zA-Z0-9_-]{1,64}[.:]?){0,4}") {
+            let hostname = Hostname::from_authority(&host);
+            let same = hostname.is_ok_and(|hostname| hostname.as_str() == host);
+            prop_assert_eq!(is_plain(&host), same, "{}", host);
+        }
+    }
 }

@@ -3,61 +3,91 @@
 //! Builds read environment variables by importing `env:vars:<application uid>` as JSON, and newer ones write no import
 //! map that says where that is. Without it a browser shows nothing.
 
-use std::sync::Arc;
+use std::{hash::Hash, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
-use favonius_contract::{AssetRef, MANIFEST_FILE};
+use favonius_contract::{AssetHash, AssetRef, MANIFEST_FILE};
+use favonius_storage::StorageError;
 use favonius_telemetry::instruments::{Cache as Kept, Lookup};
-use futures::TryStreamExt;
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{Equivalent, Weighter, sync::Cache};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
-use super::{asset::Found, html};
-use crate::{deployments::cache, edge::Shared, failure::Failure};
+use super::{asset::Found, conditional, html};
+use crate::{
+    deployments::cache,
+    edge::Shared,
+    failure::Failure,
+    flight::{Flights, part_of_request},
+    memory::Held,
+};
 
 /// Largest page that is looked into, in bytes. Larger ones are served as they are.
 const LARGEST: u64 = 4 * 1024 * 1024;
 /// Pages that the cache is laid out for; its bound is their size.
 const EXPECTED: usize = 1024;
 
-/// What a page becomes.
-#[derive(Clone)]
-enum Page {
-    /// Nothing is to be added.
-    AsIs,
-    Changed(Bytes),
+/// A page that the edge made of an asset.
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    /// What its forms and validators are known by: what an asset of its bytes would be.
+    pub(super) id: AssetRef,
+    pub(super) held: Arc<Held>,
 }
 
+/// A page, if anything is to be added to it.
+type Made = Option<Page>;
+/// Nothing when the store lacks the asset.
+type Loaded = Result<Option<Made>, Arc<StorageError>>;
+
+/// The page, and all that goes into the import map.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     asset: AssetRef,
-    /// Application and place of the manifest: all that goes into the import map.
-    map: Arc<(String, String)>,
+    application: String,
+    prefix: String,
+}
+
+/// The same, borrowed: it must have the same hash.
+#[derive(Hash)]
+struct Asked<'a> {
+    asset: AssetRef,
+    application: &'a str,
+    prefix: &'a str,
+}
+
+impl Equivalent<Key> for Asked<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.asset == key.asset && self.application == key.application && self.prefix == key.prefix
+    }
 }
 
 #[derive(Clone)]
 struct BySize;
 
-impl Weighter<Key, Page> for BySize {
-    fn weight(&self, key: &Key, page: &Page) -> u64 {
-        let bytes = match page {
-            Page::AsIs => 0,
-            Page::Changed(bytes) => bytes.len(),
-        };
-        (bytes + key.map.0.len() + key.map.1.len() + 128) as u64
+impl Weighter<Key, Made> for BySize {
+    fn weight(&self, key: &Key, page: &Made) -> u64 {
+        let bytes = page.as_ref().map_or(0, |page| page.held.bytes.len());
+        (bytes + key.application.len() + key.prefix.len() + 256) as u64
     }
 }
 
 /// The pages in memory.
-pub(crate) struct Pages(Cache<Key, Page, BySize>);
+pub(crate) struct Pages {
+    kept: Arc<Cache<Key, Made, BySize>>,
+    flights: Flights<Key, Loaded>,
+}
 
 impl Pages {
-    pub(crate) fn new(memory_bytes: u64) -> Self {
-        Self(cache(EXPECTED, memory_bytes, BySize))
+    pub(crate) fn new(memory_bytes: u64, tasks: TaskTracker) -> Self {
+        Self {
+            kept: Arc::new(cache(EXPECTED, memory_bytes, BySize)),
+            flights: Flights::new(tasks),
+        }
     }
 
     /// How much memory they take.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.0.weight()
+        self.kept.weight()
     }
 
     /// The page with what the edge adds; `None` when it is served as it is.
@@ -65,7 +95,7 @@ impl Pages {
         &self,
         edge: &Shared,
         found: &Found<'_>,
-    ) -> Result<Option<Bytes>, Failure> {
+    ) -> Result<Option<Page>, Failure> {
         let deployment = &found.live.deployment;
         let snapshot = &deployment.snapshot;
         let has_manifest = snapshot.manifest_path().is_some()
@@ -76,43 +106,55 @@ impl Pages {
         if !has_manifest || snapshot.is_sealed() || found.asset.size > LARGEST {
             return Ok(None);
         }
-        let application = snapshot.application_uid.as_str();
-        let manifest_url = format!("{}/{MANIFEST_FILE}", found.prefix);
-        let key = Key {
+        let asked = Asked {
             asset: found.asset,
-            map: Arc::new((application.to_owned(), manifest_url)),
+            application: snapshot.application_uid.as_str(),
+            prefix: found.prefix,
         };
-        let mut lookup = Lookup::Hit;
-        let page = self
-            .0
-            .get_or_insert_async(&key, async {
-                lookup = Lookup::Miss;
-                let html = read(edge, found).await?;
-                Ok::<_, Failure>(
-                    match html::insert_import_map(&html, application, &key.map.1) {
-                        Some(changed) => Page::Changed(changed.into()),
-                        None => Page::AsIs,
-                    },
-                )
-            })
-            .await;
         let instruments = &edge.options.reporter.instruments;
-        instruments.cache_lookup(Kept::Pages, lookup);
-        Ok(match page? {
-            Page::AsIs => None,
-            Page::Changed(bytes) => Some(bytes),
-        })
+        if let Some(page) = self.kept.get(&asked) {
+            if !found.question.is_repeated() {
+                instruments.cache_lookup(Kept::Pages, Lookup::Hit);
+            }
+            return Ok(page);
+        }
+        found.question.wait().await;
+        instruments.cache_lookup(Kept::Pages, Lookup::Miss);
+        Box::pin(self.make(edge, &asked))
+            .await?
+            .ok_or_else(|| found.pending(edge))
+    }
+
+    async fn make(&self, edge: &Shared, asked: &Asked<'_>) -> Loaded {
+        let key = Key {
+            asset: asked.asset,
+            application: asked.application.to_owned(),
+            prefix: asked.prefix.to_owned(),
+        };
+        let begin = || {
+            let (memory, kept, key) = (edge.memory.clone(), Arc::clone(&self.kept), key.clone());
+            let make = async move {
+                let Some(html) = memory.asset(key.asset).await? else {
+                    return Ok(None);
+                };
+                let page = with_import_map(&html, &key);
+                kept.insert(key, page.clone());
+                Ok(Some(page))
+            };
+            make.instrument(part_of_request(|| tracing::debug_span!("make page")))
+        };
+        let kept = || self.kept.peek(asked).map(|page| Ok(Some(page)));
+        self.flights.join(&key, kept, begin).get().await
     }
 }
 
-async fn read(edge: &Shared, found: &Found<'_>) -> Result<Bytes, Failure> {
-    let body = found.open(edge, None).await?;
-    let room = usize::try_from(found.asset.size).unwrap_or_default();
-    let whole = body
-        .bytes
-        .try_fold(BytesMut::with_capacity(room), async |mut all, piece| {
-            all.extend_from_slice(&piece);
-            Ok(all)
-        });
-    Ok(whole.await?.freeze())
+fn with_import_map(html: &Held, key: &Key) -> Made {
+    let manifest_url = format!("{}/{MANIFEST_FILE}", key.prefix);
+    let page = html::insert_import_map(&html.bytes, &key.application, &manifest_url)?;
+    let id = AssetRef {
+        hash: AssetHash::of(&page, "import-map"),
+        size: page.len() as u64,
+    };
+    let held = Held::new(page.into(), conditional::etag(id, None), html.key);
+    Some(Page { id, held })
 }

@@ -20,20 +20,20 @@ use tokio::{
     net::TcpStream,
     sync::Semaphore,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use super::{
     Listener,
     counted::Counted,
     guard::{Activity, Guard, Limits},
+    signal::Signal,
     tls, untaken,
 };
 use crate::edge::Edge;
 
-/// Largest request head, in bytes (HTTP/1.1: also the read buffer of a connection).
-const MAX_HEAD: usize = 64 * 1024;
-/// Most header fields in a request.
-const MAX_HEADERS: usize = 128;
+/// Largest request head, in bytes. HTTP/1.1: also how much of an answer waits on a connection until more of it is asked for, so
+/// that it bounds what slow clients hold.
+const MAX_HEAD: usize = 32 * 1024;
 /// Most requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
 /// Most connections at once to the listener of metrics, and how long they may be idle.
@@ -52,9 +52,9 @@ pub(super) struct Connections {
     pub(super) open: Arc<AtomicUsize>,
     pub(super) tasks: TaskTracker,
     /// No new connections come, idle ones are to end.
-    pub(super) closing: CancellationToken,
+    pub(super) closing: Signal,
     /// All connections are to end now.
-    pub(super) cut: CancellationToken,
+    pub(super) cut: Signal,
 }
 
 impl Connections {
@@ -70,20 +70,20 @@ impl Connections {
             slots: Arc::new(Semaphore::new(METRICS_CONNECTIONS)),
             open: Arc::default(),
             tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
-            cut: CancellationToken::new(),
+            closing: Signal::default(),
+            cut: Signal::default(),
         }
     }
 
     /// Ends them, those after this time that still have something to say.
     pub(super) async fn end(self, within: Duration) {
-        self.closing.cancel();
+        self.closing.give();
         self.tasks.close();
         if tokio::time::timeout(within, self.tasks.wait())
             .await
             .is_err()
         {
-            self.cut.cancel();
+            self.cut.give();
             self.tasks.wait().await;
         }
     }
@@ -104,8 +104,7 @@ impl Connections {
     /// Takes connections until idle ones are to end.
     pub(super) async fn accept_from(self, listener: Listener) {
         let closing = self.closing.clone();
-        self.accept_until(&listener, pin!(closing.cancelled()))
-            .await;
+        self.accept_until(&listener, pin!(closing.given())).await;
     }
 
     pub(super) async fn accept_until(
@@ -146,7 +145,7 @@ impl Connections {
     }
 
     fn serve(&self, stream: TcpStream, slot: Option<tokio::sync::OwnedSemaphorePermit>) {
-        let activity = Arc::new(Activity::new(self.closing.clone()));
+        let activity = Arc::new(Activity::new());
         let open = Open::new(&self.open);
         let edge = self.edge.clone();
         let limits = self.limits;
@@ -180,8 +179,8 @@ impl Connections {
                 },
             }
         };
-        self.tasks
-            .spawn(self.cut.clone().run_until_cancelled_owned(connection));
+        let cut = self.cut.clone();
+        self.tasks.spawn(async move { cut.until(connection).await });
     }
 }
 
@@ -190,7 +189,7 @@ async fn drive<S>(
     io: Guard<S>,
     edge: Edge,
     activity: Arc<Activity>,
-    closing: CancellationToken,
+    closing: Signal,
     executor: Tracked,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -199,33 +198,32 @@ async fn drive<S>(
     builder
         .http1()
         .timer(TokioTimer::new())
-        // The guard watches heads and idle connections apart; hyper has one timer for both, so this is the longer one.
-        .header_read_timeout(io.limits().idle + io.limits().head)
-        .max_headers(MAX_HEADERS)
+        // The guard watches heads and idle connections apart, without a timer for each request.
+        .header_read_timeout(None)
         .max_buf_size(MAX_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+        .max_send_buf_size(MAX_HEAD)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY);
     let service = Counted {
         edge,
         activity: Arc::clone(&activity),
     };
-    let service = hyper_util::service::TowerToHyperService::new(service);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = closing.cancelled() => {
-            // HTTP/2 says GOAWAY and finishes. HTTP/1.1 says `Connection: close` with each answer, and the guard ends what
-            // stays idle: to close it at once would race with a request that is on its way.
-            if activity.is_http2() {
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.await
+    let result = if let Some(result) = closing.until(connection.as_mut()).await {
+        result
+    } else {
+        activity.close();
+        // HTTP/2 says GOAWAY and finishes. HTTP/1.1 says `Connection: close` with each answer, and the guard ends what
+        // stays idle: to close it at once would race with a request that is on its way.
+        if activity.is_http2() {
+            connection.as_mut().graceful_shutdown();
         }
+        connection.await
     };
     if let Err(error) = result {
         tracing::debug!(error = &*error, "Connection ended with an error");
@@ -237,7 +235,7 @@ async fn drive<S>(
 #[derive(Clone)]
 struct Tracked {
     tasks: TaskTracker,
-    cut: CancellationToken,
+    cut: Signal,
     write: Duration,
 }
 
@@ -248,8 +246,8 @@ where
 {
     fn execute(&self, future: F) {
         let stream = untaken::bounded(self.write, future);
-        self.tasks
-            .spawn(self.cut.clone().run_until_cancelled_owned(stream));
+        let cut = self.cut.clone();
+        self.tasks.spawn(async move { cut.until(stream).await });
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tower_service::Service;
+use hyper::service::Service as HyperService;
 
 use super::{
     guard::{self, Activity},
@@ -22,25 +22,20 @@ use crate::{
 };
 
 /// Tells the guard of the connection which requests are under way.
-#[derive(Clone)]
 pub(super) struct Counted {
     pub(super) edge: Edge,
     pub(super) activity: Arc<Activity>,
 }
 
-impl Service<Request<Incoming>> for Counted {
+impl HyperService<Request<Incoming>> for Counted {
     type Response = Response<CountedBody>;
     type Error = Infallible;
     type Future = CountedFuture;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request<Incoming>>::poll_ready(&mut self.edge, cx)
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> CountedFuture {
+    fn call(&self, request: Request<Incoming>) -> CountedFuture {
         let busy = self.activity.begin();
         CountedFuture {
-            answer: self.edge.call(request),
+            answer: self.edge.answer(request),
             busy: Some(busy),
         }
     }

@@ -15,7 +15,6 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep},
 };
-use tokio_util::sync::CancellationToken;
 
 /// The first bytes of an HTTP/2 connection (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
@@ -39,7 +38,8 @@ pub(super) struct Activity {
     busy: AtomicUsize,
     requests: AtomicU64,
     http2: AtomicBool,
-    closing: CancellationToken,
+    /// Whether idle connections are to end.
+    closing: AtomicBool,
 }
 
 /// A request that is under way, until this is dropped.
@@ -47,13 +47,18 @@ pub(super) struct Activity {
 pub(super) struct Busy(Arc<Activity>);
 
 impl Activity {
-    pub(super) fn new(closing: CancellationToken) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             busy: AtomicUsize::new(0),
             requests: AtomicU64::new(0),
             http2: AtomicBool::new(false),
-            closing,
+            closing: AtomicBool::new(false),
         }
+    }
+
+    /// From now on the connection ends when it is idle for a moment.
+    pub(super) fn close(&self) {
+        self.closing.store(true, SeqCst);
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
@@ -85,6 +90,8 @@ pub(super) struct Guard<S> {
     seen: u64,
     waiting: Option<Waiting>,
     read_timer: Pin<Box<Sleep>>,
+    /// Whether the timer will wake the connection.
+    armed: bool,
     write_timer: Pin<Box<Sleep>>,
     writing: bool,
 }
@@ -112,13 +119,10 @@ impl<S> Guard<S> {
                 closing: false,
             }),
             read_timer: Box::pin(tokio::time::sleep_until(now + limits.head)),
+            armed: false,
             write_timer: Box::pin(tokio::time::sleep_until(now + limits.write)),
             writing: false,
         }
-    }
-
-    pub(super) fn limits(&self) -> Limits {
-        self.limits
     }
 
     /// Compares the first bytes of the connection, which may come one by one, with those of HTTP/2.
@@ -160,9 +164,11 @@ impl<S> Guard<S> {
     }
 
     /// Until when the next request must have come; `None` while one is under way.
+    ///
+    /// A request is over for its service when its last bytes are given away, and for its peer when they are taken.
     fn deadline(&mut self) -> Option<Instant> {
         let requests = self.activity.requests.load(SeqCst);
-        if self.activity.busy.load(SeqCst) > 0 {
+        if self.writing || self.activity.busy.load(SeqCst) > 0 {
             self.seen = requests;
             self.waiting = None;
             return None;
@@ -177,13 +183,49 @@ impl<S> Guard<S> {
             head_begun: false,
             closing: false,
         });
-        if self.activity.closing.is_cancelled() && !waiting.closing {
+        // HTTP/2 ends by itself when its streams have, which may be later than we know of.
+        let is_closing = self.activity.closing.load(SeqCst) && !self.activity.is_http2();
+        if is_closing && !waiting.closing {
             waiting.closing = true;
             if !waiting.head_begun || requests == 0 {
                 waiting.until = waiting.until.min(Instant::now() + CLOSING_IDLE);
             }
         }
         Some(waiting.until)
+    }
+
+    /// Sees to it that the connection is woken when the next request must have come; `Ready` if it must have by now.
+    ///
+    /// A timer that comes too early is set again when it comes, and not with every request.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(until) = self.deadline() else {
+            return Poll::Pending;
+        };
+        if self.read_timer.deadline() > until {
+            self.read_timer.as_mut().reset(until);
+        }
+        while self.read_timer.as_mut().poll(cx).is_ready() {
+            if until <= Instant::now() {
+                self.armed = false;
+                return Poll::Ready(());
+            }
+            self.read_timer.as_mut().reset(until);
+        }
+        self.armed = true;
+        Poll::Pending
+    }
+
+    /// An answer is written. The reader is not asked again before something comes, so that the wait for it begins here.
+    fn written(&mut self, cx: &mut Context<'_>) {
+        // It may have gone off in the middle of a long answer, when there was no deadline.
+        let is_armed = self.armed && !self.read_timer.is_elapsed();
+        if self.activity.is_http2() || self.deadline().is_none() || is_armed {
+            return;
+        }
+        if self.poll_deadline(cx).is_ready() {
+            // The reader fails with it.
+            cx.waker().wake_by_ref();
+        }
     }
 }
 
@@ -203,9 +245,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
         if read.is_ready() {
             let new = buffer.filled().get(before..).unwrap_or_default();
             if !new.is_empty() {
+                let head_goes_on = this.waiting.is_some_and(|waiting| waiting.head_begun);
                 this.received(new);
                 // Bytes that trickle in must not put the end off.
-                if let Some(until) = this.deadline()
+                if head_goes_on
+                    && let Some(until) = this.deadline()
                     && until <= Instant::now()
                 {
                     return Poll::Ready(Err(timed_out("the request head took too long")));
@@ -213,13 +257,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             }
             return read;
         }
-        if let Some(until) = this.deadline() {
-            if this.read_timer.deadline() != until {
-                this.read_timer.as_mut().reset(until);
-            }
-            if this.read_timer.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err(timed_out("no request came in time")));
-            }
+        if this.poll_deadline(cx).is_ready() {
+            return Poll::Ready(Err(timed_out("no request came in time")));
         }
         Poll::Pending
     }
@@ -235,6 +274,10 @@ impl<S: AsyncWrite + Unpin> Guard<S> {
         let written = write(Pin::new(&mut self.inner), cx);
         if written.is_ready() {
             self.writing = false;
+            if self.activity.is_http2() {
+                // Streams may go on at the pace of their peer long after their requests are over for us.
+                self.waiting = None;
+            }
             return written;
         }
         if !self.writing {
@@ -260,7 +303,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watch(cx, AsyncWrite::poll_flush)
+        let flushed = self.watch(cx, AsyncWrite::poll_flush);
+        if flushed.is_ready() {
+            self.written(cx);
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

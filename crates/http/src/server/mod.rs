@@ -11,6 +11,7 @@ mod connections;
 mod counted;
 mod guard;
 mod listener;
+mod signal;
 mod tls;
 mod untaken;
 
@@ -24,9 +25,9 @@ use std::{
 };
 
 use tokio::{sync::Semaphore, time::Instant};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
-use self::{connections::Connections, guard::Limits};
+use self::{connections::Connections, guard::Limits, signal::Signal};
 pub use self::{
     listener::{Bind, Listener},
     tls::TlsFiles,
@@ -153,17 +154,15 @@ impl Server {
             slots: Arc::new(Semaphore::new(options.max_connections)),
             open: Arc::new(AtomicUsize::new(0)),
             tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
-            cut: CancellationToken::new(),
+            closing: Signal::default(),
+            cut: Signal::default(),
         };
         let reload = connections.tls.as_ref().map(tls::Acceptor::follow);
         if let Some(reload) = reload {
-            connections.tasks.spawn(
-                connections
-                    .closing
-                    .clone()
-                    .run_until_cancelled_owned(reload),
-            );
+            let closing = connections.closing.clone();
+            connections
+                .tasks
+                .spawn(async move { closing.until(reload).await });
         }
         connections.watch();
         let watched = metrics.map(|listener| {
@@ -185,7 +184,7 @@ impl Server {
             .await;
         connections.accept_waiting(&listener);
         drop(listener);
-        connections.closing.cancel();
+        connections.closing.give();
         connections.tasks.close();
         let mut cut_off = 0;
         if tokio::time::timeout_at(deadline, connections.tasks.wait())
@@ -197,7 +196,7 @@ impl Server {
                 connections = cut_off,
                 "The grace period is over: cutting off what is left"
             );
-            connections.cut.cancel();
+            connections.cut.give();
             connections.tasks.wait().await;
         }
         if let Some(watched) = watched {

@@ -13,7 +13,13 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::{Incoming, Query, answer, authenticate, incoming::BodyError};
-use crate::{body::EdgeBody, edge::Shared, failure::Failure};
+use crate::{
+    body::EdgeBody,
+    coding::{Content, is_worth_coding},
+    edge::Shared,
+    failure::Failure,
+    serve::Facts,
+};
 
 /// Longest path as a client hashed it, in bytes. It is only hashed, so it may be longer than what a snapshot lists.
 const MAX_FILE_NAME: usize = 4096;
@@ -63,8 +69,11 @@ pub(super) async fn store(
             .await?;
         Ok(stored)
     };
-    let stored = while_it_moves(work, &progress).await;
-    let (message, intake) = match stored.map_err(named)? {
+    let stored = while_it_moves(work, &progress).await.map_err(named)?;
+    if is_worth_coding(&Facts::of(path), size) {
+        edge.press.want(asset, Content::Asset);
+    }
+    let (message, intake) = match stored {
         Stored::New => {
             edge.options.reporter.instruments.stored(size);
             ("stored", Intake::Stored)

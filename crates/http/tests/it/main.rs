@@ -8,9 +8,13 @@
     reason = "tests: a failed step ends the test, and tables are as long as they are"
 )]
 
+mod coding;
 mod measuring;
+mod properties;
 mod publishing;
+mod rules;
 mod server;
 mod serving;
+mod skew;
 mod support;
 mod uploading;

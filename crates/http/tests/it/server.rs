@@ -154,6 +154,58 @@ async fn idle_connections_stay_open_longer_than_heads_may_take() {
 }
 
 #[tokio::test]
+async fn a_connection_is_closed_when_it_is_idle_after_a_long_answer() {
+    let edge = TestEdge::new();
+    // One that is held whole, and one that is read in parts.
+    let sizes = [4 << 20, 6 << 20];
+    let files = sizes.map(|size| (format!("{size}.bin"), vec![7; size]));
+    let files = files.each_ref().map(|(path, bytes)| (&**path, &**bytes));
+    edge.deploy("u-1", &files, &["a.test"], |_| {}).await;
+    let options = ServerOptions {
+        idle_timeout: Duration::from_millis(600),
+        write_timeout: Duration::from_secs(5),
+        ..options()
+    };
+    let server = start(&edge, options);
+    let ask = async |stream: &mut TcpStream, path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+    };
+    let open = async || {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        socket.connect(server.address).await.unwrap()
+    };
+    for size in sizes {
+        let mut stream = open().await;
+        // Idle for a moment, so that the wait for a request has begun.
+        ask(&mut stream, "/healthz").await;
+        assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+        ask(&mut stream, &format!("/{size}.bin")).await;
+        // Nothing is taken until that wait would have been over.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let all = read_all(&mut stream).await;
+        assert!(all.len() > size, "all of it, and then the end");
+    }
+    // What is being taken when the server stops is given to its end.
+    let mut stream = open().await;
+    ask(&mut stream, &format!("/{}.bin", sizes[0])).await;
+    let mut first = [0; 1000];
+    stream.read_exact(&mut first).await.unwrap();
+    let reading = async {
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        read_all(&mut stream).await
+    };
+    let (rest, ()) = tokio::join!(reading, stop(server));
+    assert!(first.len() + rest.len() > sizes[0], "{}", rest.len());
+}
+
+async fn stop(server: Running) {
+    server.stop.send(()).unwrap();
+    server.done.await.unwrap();
+}
+
+#[tokio::test]
 async fn heads_are_bounded() {
     let edge = TestEdge::new();
     let server = start(&edge, options());

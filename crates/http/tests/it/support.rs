@@ -28,6 +28,15 @@ pub(crate) struct TestEdge {
     pub(crate) clock: Clock,
 }
 
+fn backends(objects: &Arc<dyn ObjectStore>, records: &EmbeddedRecords, clock: &Clock) -> Backends {
+    Backends {
+        assets: Assets::new(Arc::clone(objects), TaskTracker::new()),
+        records: Arc::new(records.clone()) as Arc<dyn RecordStore>,
+        verifier: Arc::new(Verifier::new(SECRET, None, VerifierOptions::default()).unwrap()),
+        clock: clock.clone(),
+    }
+}
+
 /// An answer, whole.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -66,18 +75,34 @@ impl TestEdge {
         let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let records = EmbeddedRecords::in_memory().unwrap();
         let clock = Clock::manual(NOW_MS);
-        let backends = Backends {
-            assets: Assets::new(Arc::clone(&objects), TaskTracker::new()),
-            records: Arc::new(records.clone()) as Arc<dyn RecordStore>,
-            verifier: Arc::new(Verifier::new(SECRET, None, VerifierOptions::default()).unwrap()),
-            clock: clock.clone(),
-        };
         Self {
-            edge: Edge::new(backends, options),
+            edge: Edge::new(backends(&objects, &records, &clock), options),
             objects,
             records,
             clock,
         }
+    }
+
+    /// Another worker with the same back ends.
+    pub(crate) fn another(&self, options: EdgeOptions) -> Self {
+        let edge = Edge::new(backends(&self.objects, &self.records, &self.clock), options);
+        Self {
+            edge,
+            objects: Arc::clone(&self.objects),
+            records: self.records.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// Publishes to a host that may belong to another application.
+    pub(crate) async fn take_over(&self, app: &str, id: &str, host: &str) {
+        let body =
+            json!({"app_version": {"application_uid": app, "snapshot_id": id}, "urls": [host]});
+        let operator = mint(Scope::Operator);
+        let answer = self
+            .post("/upload?type=envs", &operator, body.to_string())
+            .await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     }
 
     pub(crate) async fn send<B>(&self, request: Request<B>) -> Answer

@@ -7,21 +7,20 @@
 
 mod fingerprint;
 
-use http::HeaderValue;
-
 use super::media_type::{self, file_name};
+
+/// What never changes under its name.
+const KEEP: &str = "public, max-age=31536000, immutable";
+/// What may change at any time.
+pub(crate) const REVALIDATE: &str = "public, max-age=0, must-revalidate";
 
 /// The value of `Cache-Control` for an asset that answers with 200, 206 or 304; errors have `no-store`.
 ///
 /// `path` is where the asset stands in the snapshot, not what was asked for. `version_name` says that the request came
 /// under the name of one version.
-pub(crate) fn cache_control(path: &str, version_name: bool) -> HeaderValue {
+pub(crate) fn cache_control(path: &str, version_name: bool) -> &'static str {
     let keep = !changes_under_its_name(path) && (version_name || fingerprint::is_in(path));
-    HeaderValue::from_static(if keep {
-        "public, max-age=31536000, immutable"
-    } else {
-        "public, max-age=0, must-revalidate"
-    })
+    if keep { KEEP } else { REVALIDATE }
 }
 
 /// Whether an asset is one of those by which a browser learns of a new deployment.

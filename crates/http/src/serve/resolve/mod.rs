@@ -85,6 +85,8 @@ pub(crate) enum Resolved<'a> {
     Asset {
         /// Where it stands in the snapshot; for the manifest, the path that was asked for.
         path: Cow<'a, str>,
+        /// Which of the snapshot's assets it is, unless it is a manifest in the place of the build's own.
+        index: Option<usize>,
         asset: AssetRef,
         role: Role,
     },
@@ -93,63 +95,75 @@ pub(crate) enum Resolved<'a> {
         /// Percent-encoded; begins with exactly one slash.
         location_path: String,
     },
-    /// Nothing.
-    NotFound,
 }
 
-/// Finds what answers a decoded path in a deployment of this snapshot.
+/// An asset, and where it stands.
+struct Place<'a> {
+    path: Cow<'a, str>,
+    index: Option<usize>,
+    asset: AssetRef,
+}
+
+impl<'a> Place<'a> {
+    fn with(self, role: Role) -> Resolved<'a> {
+        Resolved::Asset {
+            path: self.path,
+            index: self.index,
+            asset: self.asset,
+            role,
+        }
+    }
+}
+
+/// The asset of this very path, and the path that it has in the snapshot.
+pub(crate) fn exact<'a>(snapshot: &'a Snapshot, path: &str) -> Option<(usize, &'a str)> {
+    let place = Lookup::new(snapshot).asset(path, "")?;
+    let index = place.index?;
+    Some((index, snapshot.asset_at(index)?.0))
+}
+
+/// Finds what a decoded path names in a deployment of this snapshot, of rules 1 to 4.
 ///
 /// `manifest_override` is the manifest that publishing gave the hostname. It stands for the build's own wherever that
 /// stands, and at the root even of a build without one.
-pub(crate) fn resolve<'a>(
-    snapshot: &'a Snapshot,
+pub(crate) fn named<'a>(
+    snapshot: &Snapshot,
     manifest_override: Option<AssetRef>,
     path: &'a str,
-    wants: Wants,
-) -> Resolved<'a> {
+) -> Option<Resolved<'a>> {
     let lookup = Lookup::new(snapshot);
-    let named = |(path, asset)| Resolved::Asset {
-        path,
-        asset,
-        role: Role::Named,
-    };
-    if let Some(asset) = lookup.manifest(manifest_override, path) {
-        return named((Cow::Borrowed(path), asset));
+    if let Some(place) = lookup.manifest(manifest_override, path) {
+        return Some(place.with(Role::Named));
     }
-    if let Some(found) = lookup.asset(path, "") {
-        return named(found);
+    if let Some(place) = lookup.asset(path, "") {
+        return Some(place.with(Role::Named));
     }
     if is_directory(path) {
-        if let Some(found) = lookup.asset(path, INDEX) {
-            return named(found);
-        }
-    } else {
-        if let Some(found) = lookup.asset(path, ".html") {
-            return named(found);
-        }
-        let directory = format!("{path}/");
-        if lookup.asset(&directory, INDEX).is_some() {
-            let location_path = format!("/{}", utf8_percent_encode(&directory, NOT_IN_PATH));
-            return Resolved::Redirect { location_path };
-        }
+        return Some(lookup.asset(path, INDEX)?.with(Role::Named));
     }
-    if let Some((path, asset)) = lookup.not_found_page(path) {
-        return Resolved::Asset {
-            path,
-            asset,
-            role: Role::NotFoundPage,
-        };
+    if let Some(place) = lookup.asset(path, ".html") {
+        return Some(place.with(Role::Named));
     }
-    if wants.navigation
-        && let Some((path, asset)) = lookup.shell()
-    {
-        return Resolved::Asset {
-            path,
-            asset,
-            role: Role::Shell,
-        };
+    let directory = format!("{path}/");
+    lookup.asset(&directory, INDEX)?;
+    let location_path = format!("/{}", utf8_percent_encode(&directory, NOT_IN_PATH));
+    Some(Resolved::Redirect { location_path })
+}
+
+/// Finds what answers a path that names nothing, of rules 5 and 6.
+pub(crate) fn fallback<'a>(
+    snapshot: &'a Snapshot,
+    path: &'a str,
+    wants: Wants,
+) -> Option<Resolved<'a>> {
+    let lookup = Lookup::new(snapshot);
+    if let Some(place) = lookup.not_found_page(path) {
+        return Some(place.with(Role::NotFoundPage));
     }
-    Resolved::NotFound
+    if wants.navigation {
+        return Some(lookup.shell()?.with(Role::Shell));
+    }
+    None
 }
 
 fn is_directory(path: &str) -> bool {
@@ -177,7 +191,7 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    fn manifest(&self, replacement: Option<AssetRef>, path: &str) -> Option<AssetRef> {
+    fn manifest<'p>(&self, replacement: Option<AssetRef>, path: &'p str) -> Option<Place<'p>> {
         if media_type::file_name(path) != MANIFEST_FILE {
             return None;
         }
@@ -185,27 +199,36 @@ impl<'a> Lookup<'a> {
         if path != MANIFEST_FILE && (own != Some(path) || self.is_private(path)) {
             return None;
         }
-        replacement.or_else(|| self.snapshot.asset(own?))
+        let (index, asset) = if let Some(asset) = replacement {
+            (None, asset)
+        } else {
+            let (index, asset) = self.snapshot.find(own?)?;
+            (Some(index), asset)
+        };
+        Some(Place {
+            path: Cow::Borrowed(path),
+            index,
+            asset,
+        })
     }
 
     /// The asset at `path` and `suffix` put together, in the places where it may stand.
-    fn asset<'p>(&self, path: &'p str, suffix: &str) -> Option<(Cow<'p, str>, AssetRef)> {
+    fn asset<'p>(&self, path: &'p str, suffix: &str) -> Option<Place<'p>> {
+        let found = self.at("", path, suffix);
+        if found.is_some() || (self.base.is_empty() && !self.server_rendered) {
+            return found;
+        }
         let without_base = path
             .strip_prefix(self.base)
             .filter(|_| !self.base.is_empty());
         let client = self.server_rendered.then_some(CLIENT);
-        self.at("", path, suffix)
-            .or_else(|| self.at("", without_base?, suffix))
+        let bare = || self.at("", without_base?, suffix);
+        bare()
             .or_else(|| self.at(client?, path, suffix))
             .or_else(|| self.at(client?, without_base?, suffix))
     }
 
-    fn at<'p>(
-        &self,
-        prefix: &str,
-        path: &'p str,
-        suffix: &str,
-    ) -> Option<(Cow<'p, str>, AssetRef)> {
+    fn at<'p>(&self, prefix: &str, path: &'p str, suffix: &str) -> Option<Place<'p>> {
         // Nothing longer is in any snapshot; this bounds the work for paths of many segments.
         if prefix.len() + path.len() + suffix.len() > MAX_ASSET_PATH {
             return None;
@@ -218,15 +241,19 @@ impl<'a> Lookup<'a> {
         if self.is_private(&path) {
             return None;
         }
-        let asset = self.snapshot.asset(&path)?;
-        Some((path, asset))
+        let (index, asset) = self.snapshot.find(&path)?;
+        Some(Place {
+            path,
+            index: Some(index),
+            asset,
+        })
     }
 
     fn is_private(&self, path: &str) -> bool {
         self.server_rendered && path.starts_with(SERVER)
     }
 
-    fn not_found_page<'p>(&self, path: &'p str) -> Option<(Cow<'p, str>, AssetRef)> {
+    fn not_found_page<'p>(&self, path: &'p str) -> Option<Place<'p>> {
         let mut above = path;
         loop {
             let directory = above
@@ -240,7 +267,7 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    fn shell(&self) -> Option<(Cow<'a, str>, AssetRef)> {
+    fn shell(&self) -> Option<Place<'a>> {
         self.asset(self.base, INDEX)
             .or_else(|| self.asset("", INDEX))
     }

@@ -23,6 +23,9 @@ pub(crate) enum BadPath {
 /// Decodes the path of a request target, once, and drops its leading slash.
 pub(crate) fn decode(raw_path: &str) -> Result<Cow<'_, str>, BadPath> {
     let raw = raw_path.strip_prefix('/').unwrap_or(raw_path);
+    if is_simple(raw) {
+        return Ok(Cow::Borrowed(raw));
+    }
     let mut pieces = raw.as_bytes().split(|&byte| byte == b'%');
     pieces.next();
     if !pieces.all(|piece| {
@@ -40,6 +43,17 @@ pub(crate) fn decode(raw_path: &str) -> Result<Cow<'_, str>, BadPath> {
         return Err(BadPath::DotSegment);
     }
     Ok(path)
+}
+
+/// Whether a path is what nearly all are: nothing to decode, and nothing to object to.
+fn is_simple(raw: &str) -> bool {
+    let mut before = b'/';
+    raw.bytes().all(|byte| {
+        let begins_with_dot = byte == b'.' && before == b'/';
+        before = byte;
+        !begins_with_dot
+            && (byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~'))
+    })
 }
 
 /// Whether a request is a person going to a page: GET or HEAD, `Accept` asks for HTML by name, and the path does not

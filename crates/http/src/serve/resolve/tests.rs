@@ -4,6 +4,16 @@ use serde_json::json;
 
 use super::*;
 
+/// All of the rules, one after the other.
+fn resolve<'a>(
+    snapshot: &'a Snapshot,
+    replacement: Option<AssetRef>,
+    path: &'a str,
+    wants: Wants,
+) -> Option<Resolved<'a>> {
+    named(snapshot, replacement, path).or_else(|| fallback(snapshot, path, wants))
+}
+
 /// The size of an asset tells which one was found.
 fn snapshot(kind: &str, paths: &[&str]) -> Snapshot {
     let assets: serde_json::Map<_, _> = paths
@@ -33,7 +43,20 @@ fn answer(
     navigation: bool,
 ) -> String {
     match resolve(snapshot, replacement, path, Wants { navigation }) {
-        Resolved::Asset { path, asset, role } => {
+        Some(Resolved::Asset {
+            path,
+            index,
+            asset,
+            role,
+        }) => {
+            assert_eq!(
+                index.and_then(|index| snapshot.asset_at(index)),
+                snapshot
+                    .find(&path)
+                    .or_else(|| snapshot.find(snapshot.manifest_path()?))
+                    .filter(|_| Some(asset) != replacement)
+                    .and_then(|(index, _)| snapshot.asset_at(index)),
+            );
             if Some(asset) != replacement {
                 let own = snapshot
                     .asset(&path)
@@ -47,8 +70,8 @@ fn answer(
             };
             format!("{label} {path}")
         }
-        Resolved::Redirect { location_path } => format!("308 {location_path}"),
-        Resolved::NotFound => "none".to_owned(),
+        Some(Resolved::Redirect { location_path }) => format!("308 {location_path}"),
+        None => "none".to_owned(),
     }
 }
 
@@ -288,7 +311,7 @@ fn the_manifest_of_a_hostname() {
         let found = resolve(&snapshot, Some(replacement), path, wants);
         let is_replacement = matches!(
             &found,
-            Resolved::Asset { asset, path: found, .. } if *asset == replacement && found == path
+            Some(Resolved::Asset { asset, path: found, .. }) if *asset == replacement && found == path
         );
         assert_eq!(
             is_replacement,
@@ -310,7 +333,7 @@ proptest! {
     fn any_path_gets_an_answer(path in "(/|shop|server|client|docs|index|404|\\.html|[a-z]|\\PC){0,12}", navigation: bool) {
         for kind in ["csr", "ssr"] {
             let snapshot = snapshot(kind, &["shop/zephyr-manifest.json", "server/x", "docs/index.html", "shop/docs/404.html"]);
-            if let Resolved::Redirect { location_path } = resolve(&snapshot, None, &path, Wants { navigation }) {
+            if let Some(Resolved::Redirect { location_path }) = resolve(&snapshot, None, &path, Wants { navigation }) {
                 // Never to another host, and it leads to an asset.
                 prop_assert!(location_path.starts_with('/') && !location_path.starts_with("//"));
                 prop_assert!(location_path.ends_with('/'));

@@ -1,0 +1,136 @@
+//! The rules that a deployment brings along: where they stand in it, and how they get here.
+
+use favonius_contract::{AssetRef, Snapshot};
+use favonius_storage::AssetKey;
+
+use super::{
+    Question,
+    media_type::file_name,
+    resolve,
+    rules::{HEADERS_FILE, REDIRECTS_FILE, Rules},
+};
+use crate::{
+    deployments::Live,
+    edge::{Ownership, Shared},
+    failure::{ASSET_PENDING, Failure},
+};
+
+/// Largest file of rules, in bytes. What is larger has no rules: to cut it off anywhere would change what they mean.
+const LARGEST: u64 = 512 * 1024;
+/// How many problems of one deployment are told one by one.
+const TOLD: usize = 10;
+
+/// Whether a snapshot has files of rules.
+pub(crate) fn are_in(snapshot: &Snapshot) -> bool {
+    find(snapshot, HEADERS_FILE).is_some() || find(snapshot, REDIRECTS_FILE).is_some()
+}
+
+/// Whether this path in a snapshot is that of such a file. They are for the edge, and nobody else gets them: those of other
+/// services hold passwords.
+pub(super) fn is_file(snapshot: &Snapshot, path: &str) -> bool {
+    matches!(file_name(path), HEADERS_FILE | REDIRECTS_FILE) && {
+        let directory = path.strip_suffix(file_name(path)).unwrap_or_default();
+        matches!(directory, "" | "client/") || Some(directory) == snapshot.base()
+    }
+}
+
+/// About how many bytes of memory the rules of a snapshot take.
+pub(crate) fn memory_bytes(snapshot: &Snapshot) -> usize {
+    let sizes = [HEADERS_FILE, REDIRECTS_FILE]
+        .into_iter()
+        .filter_map(|name| Some(find(snapshot, name)?.size))
+        .filter(|size| *size <= LARGEST);
+    // Patterns and values, each with what holds them.
+    usize::try_from(sizes.sum::<u64>() * 4).unwrap_or(usize::MAX)
+}
+
+/// The rules of a deployment. Until they are here it answers nothing: without its headers and redirects it would be half a
+/// deployment.
+pub(super) async fn of<'a>(
+    edge: &Shared,
+    live: &'a Live,
+    question: Question<'_>,
+) -> Result<&'a Rules, Failure> {
+    if let Some(rules) = live.rules.get() {
+        return Ok(rules);
+    }
+    question.wait().await;
+    Box::pin(load(edge, live)).await
+}
+
+async fn load<'a>(edge: &Shared, live: &'a Live) -> Result<&'a Rules, Failure> {
+    let headers = read(edge, live, HEADERS_FILE).await?;
+    let redirects = read(edge, live, REDIRECTS_FILE).await?;
+    let (rules, problems) = edge
+        .off_thread(move || Rules::parse(headers.as_deref(), redirects.as_deref()))
+        .await?;
+    let mut is_first = false;
+    let rules = live.rules.get_or_init(|| {
+        is_first = true;
+        rules
+    });
+    if is_first {
+        let snapshot_id = live.snapshot().snapshot_id.as_str();
+        for problem in problems.iter().take(TOLD) {
+            tracing::warn!(snapshot_id, problem = %problem, "A rule of a deployment is left out");
+        }
+        if problems.len() > TOLD {
+            let more = problems.len() - TOLD;
+            tracing::warn!(snapshot_id, more, "More rules of a deployment are left out");
+        }
+    }
+    Ok(rules)
+}
+
+/// The bytes of a file of rules, if there is one.
+async fn read(edge: &Shared, live: &Live, name: &str) -> Result<Option<bytes::Bytes>, Failure> {
+    let Some(asset) = find(live.snapshot(), name) else {
+        return Ok(None);
+    };
+    if asset.size > LARGEST {
+        tracing::warn!(
+            snapshot_id = live.snapshot().snapshot_id.as_str(),
+            file = name,
+            limit = LARGEST,
+            "A file of rules is too large, and left out"
+        );
+        return Ok(None);
+    }
+    // What it says shows in headers, so another application's file is not read either.
+    if let Some(held) = edge.memory.asset(asset).await?
+        && may_read(edge, live, asset, held.key).await?
+    {
+        return Ok(Some(held.bytes.clone()));
+    }
+    edge.options.reporter.instruments.asset_pending();
+    edge.pending.note(asset, &live.snapshot().snapshot_id);
+    Err(Failure::unavailable(
+        ASSET_PENDING,
+        format!(
+            "The file {name} of this version has not arrived on this edge yet: try again in a moment"
+        ),
+    ))
+}
+
+async fn may_read(
+    edge: &Shared,
+    live: &Live,
+    asset: AssetRef,
+    at: AssetKey,
+) -> Result<bool, Failure> {
+    if matches!(at, AssetKey::Legacy(_)) {
+        return Ok(true);
+    }
+    let application = &live.snapshot().application_uid;
+    Ok(edge.owns(application, asset).await != Ownership::Foreign
+        || edge.assets.is_shared(asset).await?)
+}
+
+/// At the root of what browsers see, or in the directory that the build was made for.
+fn find(snapshot: &Snapshot, name: &str) -> Option<AssetRef> {
+    let at = |path: &str| {
+        let (index, _) = resolve::exact(snapshot, path)?;
+        Some(snapshot.asset_at(index)?.1)
+    };
+    at(name).or_else(|| at(&format!("{}{name}", snapshot.base()?)))
+}
