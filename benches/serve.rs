@@ -17,6 +17,7 @@ use favonius_telemetry::{
 };
 use futures::FutureExt as _;
 use http::{Request, request};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full, Limited};
 use object_store::memory::InMemory;
 use tokio::runtime::Runtime;
@@ -28,6 +29,11 @@ use tracing_subscriber::{Registry, layer::SubscriberExt as _};
 const SECRET: &str = "a secret of the benches that is long enough";
 const HOST: &str = "www.test";
 const SCRIPT: &str = "assets/index-BfR3x9aZ.js";
+const PICTURE: &str = "assets/logo-BfR3x9aZ.png";
+/// One that has coded forms.
+const LARGE: &str = "assets/vendor-BfR3x9aZ.js";
+/// What browsers take.
+const CODINGS: &str = "gzip, deflate, br, zstd";
 /// No answer is larger.
 const LARGEST: usize = 64 * 1024;
 
@@ -70,8 +76,15 @@ async fn deployed(options: EdgeOptions) -> Edge {
             .header("content-length", body.len());
         assert_eq!(send(&edge, request, body).await.0, 200, "POST {uri}");
     };
-    let script = vec![b'x'; 1024];
-    let files: [(&str, &[u8]); 2] = [("index.html", b"<!doctype html>"), (SCRIPT, &script)];
+    let (script, picture) = (vec![b'x'; 1024], vec![b'x'; 16 * 1024]);
+    let large = "export const greet = (name) => `Hello, ${name}!`;\n".repeat(400);
+    let files: [(&str, &[u8]); 5] = [
+        ("index.html", b"<!doctype html>"),
+        ("docs/guide/index.html", b"<!doctype html>"),
+        (SCRIPT, &script),
+        (PICTURE, &picture),
+        (LARGE, large.as_bytes()),
+    ];
     for (path, content) in files {
         let hash = AssetHash::of(content, path);
         let path = path.replace('/', "%2F");
@@ -104,33 +117,92 @@ async fn etag(edge: &Edge) -> String {
     etag.to_str().expect("it is ASCII").to_owned()
 }
 
+/// Waits until the large script comes in a coded form. Gives its length.
+async fn coded_length(edge: &Edge) -> usize {
+    loop {
+        let request = Request::get(format!("/{LARGE}")).header("host", HOST);
+        let request = request
+            .header("accept-encoding", CODINGS)
+            .body(Full::<Bytes>::default())
+            .expect("a well-formed request");
+        let Ok(response) = edge.clone().call(request).await;
+        if let Some(coding) = response.headers().get("content-encoding")
+            && coding == "br"
+        {
+            let length = response.body().size_hint().exact();
+            return length
+                .and_then(|length| length.try_into().ok())
+                .expect("it is known");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Makes one more request of a kind.
 type Make<'a> = Box<dyn Fn() -> request::Builder + 'a>;
 
 fn serve(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
-    let (edge, etag) = runtime.block_on(async {
+    let (edge, etag, coded) = runtime.block_on(async {
         let edge = deployed(EdgeOptions::default()).await;
         let etag = etag(&edge).await;
-        (edge, etag)
+        let coded = coded_length(&edge).await;
+        (edge, etag, coded)
     });
+    let tags = format!("\"a\", W/\"b\", \"c,d\", {etag}");
     let ask = |method: &str, host: &str, path: &str| {
         Request::builder()
             .method(method)
             .uri(format!("/{path}"))
             .header("host", host)
     };
-    let cases: [(&str, (u16, usize), Make<'_>); 5] = [
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+    let cases: [(&str, (u16, usize), Make<'_>); 12] = [
         (
             "GET 1 KiB",
             (200, 1024),
             Box::new(|| ask("GET", HOST, SCRIPT)),
+        ),
+        (
+            "GET 16 KiB",
+            (200, 16 * 1024),
+            Box::new(|| ask("GET", HOST, PICTURE)),
+        ),
+        (
+            "GET coded",
+            (200, coded),
+            Box::new(|| ask("GET", HOST, LARGE).header("accept-encoding", CODINGS)),
+        ),
+        (
+            "GET range",
+            (206, 100),
+            Box::new(|| ask("GET", HOST, PICTURE).header("range", "bytes=100-199")),
+        ),
+        (
+            "GET directory",
+            (200, 15),
+            Box::new(|| ask("GET", HOST, "docs/guide/")),
+        ),
+        (
+            "GET shell",
+            (200, 15),
+            Box::new(move || ask("GET", HOST, "users/5/edit").header("accept", browser)),
+        ),
+        (
+            "GET host with port",
+            (200, 1024),
+            Box::new(|| ask("GET", "WWW.test:8080", SCRIPT)),
         ),
         ("HEAD", (200, 0), Box::new(|| ask("HEAD", HOST, SCRIPT))),
         (
             "304",
             (304, 0),
             Box::new(|| ask("GET", HOST, SCRIPT).header("if-none-match", &etag)),
+        ),
+        (
+            "304 in a list",
+            (304, 0),
+            Box::new(|| ask("GET", HOST, SCRIPT).header("if-none-match", &tags)),
         ),
         (
             "404",
