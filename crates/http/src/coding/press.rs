@@ -12,17 +12,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use favonius_contract::AssetRef;
 use favonius_storage::{Assets, Coding, StorageError};
 use favonius_telemetry::{Instruments, instruments::Pressed};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use quick_cache::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::encode;
-use crate::{memory::Memory, serve::Facts};
+use crate::{
+    memory::{self, Memory},
+    serve::Facts,
+};
 
 /// Forms of smaller assets save less than their headers take, in bytes.
 const SMALLEST: u64 = 1024;
@@ -226,12 +229,7 @@ impl State {
         let Some(body) = self.assets.open(of, None).await? else {
             return Ok(None);
         };
-        let room = BytesMut::with_capacity(usize::try_from(of.size).unwrap_or_default());
-        let all = body.bytes.try_fold(room, async |mut all, piece| {
-            all.extend_from_slice(&piece);
-            Ok(all)
-        });
-        Ok(Some(all.await?.freeze()))
+        memory::whole(body.bytes, of.size).await.map(Some)
     }
 
     /// Waits while there is too much to do: then also a task that does nothing comes late. Where a container may not use more of

@@ -347,7 +347,7 @@ fn cache(bytes: u64) -> Cache<Key, Arc<Held>, BySize> {
 }
 
 /// All bytes of a stream that has so many, in one piece of memory that is no larger.
-async fn whole(
+pub(crate) async fn whole(
     bytes: BoxStream<'static, Result<Bytes, StorageError>>,
     length: u64,
 ) -> Result<Bytes, StorageError> {

@@ -112,6 +112,20 @@ impl Bench {
         (asset, bytes)
     }
 
+    /// Assets that were asked for again.
+    async fn hot(&self) -> Vec<AssetRef> {
+        let mut hot = Vec::new();
+        for name in 0..10 {
+            hot.push(self.asset(&format!("hot {name}"), 100_000).await.0);
+        }
+        for _ in 0..3 {
+            for asset in &hot {
+                self.memory.asset(*asset).await.unwrap();
+            }
+        }
+        hot
+    }
+
     fn reads(&self) -> usize {
         self.store.reads.lock().unwrap().len()
     }
@@ -176,15 +190,7 @@ async fn absence_is_not_kept() {
 #[tokio::test(start_paused = true)]
 async fn what_is_asked_for_again_survives_a_look_at_everything() {
     let bench = Bench::new(16 * MIB);
-    let mut hot = Vec::new();
-    for name in 0..10 {
-        hot.push(bench.asset(&format!("hot {name}"), 100_000).await.0);
-    }
-    for _ in 0..3 {
-        for asset in &hot {
-            bench.memory.asset(*asset).await.unwrap();
-        }
-    }
+    let hot = bench.hot().await;
     for name in 0..400 {
         let (asset, _) = bench.asset(&format!("once {name}"), 100_000).await;
         bench.memory.asset(asset).await.unwrap();
@@ -199,15 +205,7 @@ async fn what_is_asked_for_again_survives_a_look_at_everything() {
 #[tokio::test(start_paused = true)]
 async fn it_survives_readers_of_large_assets_as_well() {
     let bench = Bench::new(16 * MIB);
-    let mut hot = Vec::new();
-    for name in 0..10 {
-        hot.push(bench.asset(&format!("hot {name}"), 100_000).await.0);
-    }
-    for _ in 0..3 {
-        for asset in &hot {
-            bench.memory.asset(*asset).await.unwrap();
-        }
-    }
+    let hot = bench.hot().await;
     for name in 0..10 {
         let (asset, bytes) = bench.asset(&format!("large {name}"), 5 * MIB).await;
         assert!(bench.read(asset, 0..asset.size).await == bytes);

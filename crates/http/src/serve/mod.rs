@@ -10,6 +10,7 @@ mod names;
 pub(crate) mod own_rules;
 mod pages;
 mod pending;
+mod percent;
 mod question;
 mod range;
 mod resolve;

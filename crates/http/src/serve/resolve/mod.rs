@@ -22,9 +22,9 @@ use std::borrow::Cow;
 
 use favonius_contract::{AssetRef, MANIFEST_FILE, MAX_ASSET_PATH, Snapshot, SnapshotKind};
 use http::StatusCode;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
-use super::media_type;
+use super::{media_type, percent::NOT_IN_PATH};
 
 pub(crate) use request::{accepts_html, decode, is_navigation};
 
@@ -32,24 +32,6 @@ const INDEX: &str = "index.html";
 const NOT_FOUND_PAGE: &str = "404.html";
 const CLIENT: &str = "client/";
 const SERVER: &str = "server/";
-
-/// What may not stand in the path of a `Location` as it is (RFC 3986, section 3.3).
-const NOT_IN_PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
 
 /// What the request is after, beside the path.
 #[derive(Debug, Clone, Copy)]

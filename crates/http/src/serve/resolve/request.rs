@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, Method, header::ACCEPT};
 use percent_encoding::percent_decode_str;
 
-use crate::serve::media_type;
+use crate::serve::{media_type, percent};
 
 /// Why a request's path names nothing: 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,11 +26,7 @@ pub(crate) fn decode(raw_path: &str) -> Result<Cow<'_, str>, BadPath> {
     if is_simple(raw) {
         return Ok(Cow::Borrowed(raw));
     }
-    let mut pieces = raw.as_bytes().split(|&byte| byte == b'%');
-    pieces.next();
-    if !pieces.all(|piece| {
-        matches!(piece, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
-    }) {
+    if !percent::is_well_formed(raw) {
         return Err(BadPath::Percent);
     }
     let path = percent_decode_str(raw)

@@ -7,6 +7,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::problem::{Reason, shown};
+use crate::serve::percent;
 
 /// What a `*` is called in a template.
 pub(super) const SPLAT: &str = "splat";
@@ -170,11 +171,7 @@ pub(super) fn name(text: &str) -> Option<(&str, &str)> {
 
 /// Paths are compared decoded, so that it does not matter how either is written.
 pub(super) fn decoded(text: &str) -> Result<String, Reason> {
-    let mut pieces = text.as_bytes().split(|&byte| byte == b'%');
-    pieces.next();
-    if !pieces.all(|piece| {
-        matches!(piece, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
-    }) {
+    if !percent::is_well_formed(text) {
         return Err(format!(
             "two hexadecimal digits do not follow the `%` in {}: write `%25`",
             shown(text)

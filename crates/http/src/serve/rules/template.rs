@@ -1,28 +1,13 @@
 //! Texts with what a pattern took put into them: `/blog/:year/:splat`.
 
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     pattern::{self, SPLAT},
     problem::{Reason, shown},
 };
+use crate::serve::percent::{NOT_IN_PATH, NOT_IN_URL};
 
-/// What may not stand in a URL at all, but for the `%` of what the author has encoded.
-const NOT_IN_URL: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'<')
-    .add(b'>')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-/// What would end a path, or change it.
-const NOT_IN_PATH: &AsciiSet = &NOT_IN_URL.add(b'%').add(b'?').add(b'#');
 const NOT_IN_SEGMENT: &AsciiSet = &NOT_IN_PATH.add(b'/');
 /// What would end a value of a query, or stand for something else there.
 const NOT_IN_QUERY: &AsciiSet = &NOT_IN_PATH
