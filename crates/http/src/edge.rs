@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use favonius_auth::{Unauthenticated, Verifier};
 use favonius_contract::{ApplicationUid, AssetRef, Delimiter, EdgeHost};
-use favonius_storage::{Assets, Clock, HashCheck, RecordStore};
+use favonius_storage::{Assets, Clock, HashCheck, RecordStore, StorageError};
 use favonius_telemetry::{Instruments, Reporter, instruments::Cache as Kept};
 use http::{Request, Response};
 use http_body::Body;
@@ -140,19 +140,25 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Whether the application itself uploaded the asset.
-    pub(crate) async fn owns(&self, application: &ApplicationUid, asset: AssetRef) -> Ownership {
+    /// Whether an asset that is in the store is the application's: whether it uploaded it itself, or another worker left it for
+    /// everybody. It may be there from both, as an upload does not look for those of another worker.
+    pub(crate) async fn owns(
+        &self,
+        application: &ApplicationUid,
+        asset: AssetRef,
+    ) -> Result<Ownership, StorageError> {
         let key = (application.clone(), asset);
         if self.owned.get(&key).is_some() {
-            return Ownership::Own;
+            return Ok(Ownership::Own);
         }
         match self.records.knows_asset(application, asset).await {
             Ok(true) => {
                 self.owned.insert(key, ());
-                Ownership::Own
+                Ok(Ownership::Own)
             }
-            Ok(false) => Ownership::Foreign,
-            Err(_) => Ownership::Unclear,
+            Ok(false) if self.assets.is_shared(asset).await? => Ok(Ownership::Own),
+            Ok(false) => Ok(Ownership::Foreign),
+            Err(_) => Ok(Ownership::Unclear),
         }
     }
 
@@ -173,7 +179,7 @@ impl Shared {
 /// Whose an asset is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ownership {
-    /// The application's. That stays so.
+    /// The application's, or everybody's. That stays so.
     Own,
     /// The record store cannot tell. Then it counts as the application's: to serve what was published is worth more than to
     /// hide what a snapshot should not have named.

@@ -12,6 +12,7 @@ use super::{
     conditional::{self, LastModified, Precondition, Tag},
     facts::Facts,
     pages::Page,
+    pending,
     range::{self, Selection},
     resolve::Role,
     rules::{self, Rules},
@@ -21,7 +22,7 @@ use crate::{
     coding::{Accepted, Content, is_worth_coding},
     deployments::Live,
     edge::{Ownership, Shared},
-    failure::{ASSET_PENDING, Failure},
+    failure::Failure,
     memory::{Form, Held},
 };
 
@@ -78,7 +79,8 @@ pub(super) async fn answer(
     *response.status_mut() = found.role.status();
     let headers = response.headers_mut();
     if let Some((coding, held, bytes)) = form {
-        found.check_form(edge).await?;
+        // A form does not tell under which key the asset is.
+        found.check(edge, Some(held.key)).await?;
         found.describe(&held.etag, modified, headers);
         headers.insert(
             header::CONTENT_ENCODING,
@@ -448,8 +450,7 @@ impl Found<'_> {
             None => false,
             // Uploads of another worker have no owner on record.
             Some(AssetKey::Legacy(_)) => true,
-            // It may be there twice: an upload does not look for those of another worker.
-            Some(AssetKey::Asset(_)) => self.is_own(edge).await || self.is_shared(edge).await?,
+            Some(AssetKey::Asset(_)) => self.is_own(edge).await?,
         };
         if is_own {
             Ok(())
@@ -458,17 +459,9 @@ impl Found<'_> {
         }
     }
 
-    /// The same where only a form was read, which does not tell under which key the asset is.
-    async fn check_form(&self, edge: &Shared) -> Result<(), Failure> {
-        if self.is_own(edge).await || self.is_shared(edge).await? {
-            return Ok(());
-        }
-        Err(self.pending(edge))
-    }
-
-    async fn is_own(&self, edge: &Shared) -> bool {
+    async fn is_own(&self, edge: &Shared) -> Result<bool, Failure> {
         if self.facts.is_owned() {
-            return true;
+            return Ok(true);
         }
         let deployment = &self.live.deployment;
         let made_here = deployment
@@ -476,37 +469,24 @@ impl Found<'_> {
             .as_ref()
             .is_some_and(|publication| publication.manifest == Some(self.asset));
         if made_here {
-            return true;
+            return Ok(true);
         }
         self.question.wait().await;
         let application = &deployment.snapshot.application_uid;
-        match Box::pin(edge.owns(application, self.asset)).await {
-            Ownership::Own => {
-                self.facts.set_owned();
-                true
-            }
-            Ownership::Unclear => true,
-            Ownership::Foreign => false,
-        }
-    }
-
-    async fn is_shared(&self, edge: &Shared) -> Result<bool, Failure> {
-        let is_shared = Box::pin(edge.assets.is_shared(self.asset)).await?;
-        if is_shared {
-            // As good as its own, and it stays so.
+        let ownership = Box::pin(edge.owns(application, self.asset)).await?;
+        if ownership == Ownership::Own {
             self.facts.set_owned();
         }
-        Ok(is_shared)
+        Ok(ownership != Ownership::Foreign)
     }
 
     /// The snapshot lists the path, and the application has not uploaded the bytes: files and snapshot are uploaded side
     /// by side.
     pub(super) fn pending(&self, edge: &Shared) -> Failure {
-        edge.options.reporter.instruments.asset_pending();
-        edge.pending
-            .note(self.asset, &self.live.deployment.snapshot.snapshot_id);
-        Failure::unavailable(
-            ASSET_PENDING,
+        pending::refuse(
+            edge,
+            self.asset,
+            &self.live.deployment.snapshot.snapshot_id,
             "The file belongs to this version and has not arrived on this edge yet: try again in a moment",
         )
     }

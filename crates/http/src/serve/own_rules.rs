@@ -6,13 +6,13 @@ use favonius_storage::AssetKey;
 use super::{
     Question,
     media_type::file_name,
-    resolve,
+    pending, resolve,
     rules::{HEADERS_FILE, REDIRECTS_FILE, Rules},
 };
 use crate::{
     deployments::Live,
     edge::{Ownership, Shared},
-    failure::{ASSET_PENDING, Failure},
+    failure::Failure,
 };
 
 /// Largest file of rules, in bytes. What is larger has no rules: to cut it off anywhere would change what they mean.
@@ -102,10 +102,10 @@ async fn read(edge: &Shared, live: &Live, name: &str) -> Result<Option<bytes::By
     {
         return Ok(Some(held.bytes.clone()));
     }
-    edge.options.reporter.instruments.asset_pending();
-    edge.pending.note(asset, &live.snapshot().snapshot_id);
-    Err(Failure::unavailable(
-        ASSET_PENDING,
+    Err(pending::refuse(
+        edge,
+        asset,
+        &live.snapshot().snapshot_id,
         format!(
             "The file {name} of this version has not arrived on this edge yet: try again in a moment"
         ),
@@ -122,8 +122,7 @@ async fn may_read(
         return Ok(true);
     }
     let application = &live.snapshot().application_uid;
-    Ok(edge.owns(application, asset).await != Ownership::Foreign
-        || edge.assets.is_shared(asset).await?)
+    Ok(edge.owns(application, asset).await? != Ownership::Foreign)
 }
 
 /// At the root of what browsers see, or in the directory that the build was made for.

@@ -1,12 +1,20 @@
 //! Files that a deployment lists and the store lacks.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use favonius_contract::{AssetRef, SnapshotId};
 use quick_cache::sync::Cache;
+
+use crate::{
+    edge::Shared,
+    failure::{ASSET_PENDING, Failure},
+};
 
 /// Counts requests for files that a deployment lists and the store lacks, and warns once a minute for each file.
 pub(crate) struct Pending {
@@ -27,7 +35,7 @@ impl Pending {
         self.count.load(Relaxed)
     }
 
-    pub(super) fn note(&self, asset: AssetRef, snapshot_id: &SnapshotId) {
+    fn note(&self, asset: AssetRef, snapshot_id: &SnapshotId) {
         self.count.fetch_add(1, Relaxed);
         if self
             .told
@@ -43,4 +51,16 @@ impl Pending {
             "A deployment lists a file that has not been uploaded, or that the store has lost"
         );
     }
+}
+
+/// Counts a request for such a file, and says to come again.
+pub(super) fn refuse(
+    edge: &Shared,
+    asset: AssetRef,
+    snapshot_id: &SnapshotId,
+    message: impl Into<Arc<str>>,
+) -> Failure {
+    edge.options.reporter.instruments.asset_pending();
+    edge.pending.note(asset, snapshot_id);
+    Failure::unavailable(ASSET_PENDING, message)
 }
