@@ -253,9 +253,23 @@ async fn every_query_asks_for_what_is_there() {
     for query in &queries {
         let result = prometheus.query(query).await;
         let result = result.unwrap_or_else(|error| panic!("{query}: {error}"));
-        with_data += usize::from(result.as_array().is_some_and(|values| !values.is_empty()));
+        with_data += usize::from(is_data(&result));
         assert_asks_for_what_is_there(&prometheus, &known, query).await;
     }
+    // What is a rate needs two scrapes, which take their time on a busy machine.
+    eventually("most have data", Duration::from_secs(60), async || {
+        let mut with = 0;
+        for query in &queries {
+            with += usize::from(is_data(&prometheus.query(query).await?));
+        }
+        with_data = with_data.max(with);
+        if with_data > 40 {
+            Ok(())
+        } else {
+            Err(format!("{with_data} have"))
+        }
+    })
+    .await;
     show(
         "monitoring",
         format!(
@@ -263,7 +277,10 @@ async fn every_query_asks_for_what_is_there() {
             queries.len()
         ),
     );
-    assert!(with_data > 40, "{with_data}");
+}
+
+fn is_data(result: &Value) -> bool {
+    result.as_array().is_some_and(|values| !values.is_empty())
 }
 
 /// A worker that shows its metrics to who knows the token.
