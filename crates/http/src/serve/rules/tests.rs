@@ -48,13 +48,11 @@ fn a_thousand_rules_are_cheap() {
         query: Some(&query),
         prefix: "",
     };
-    let start = std::time::Instant::now();
+    // Some milliseconds each; a matcher that goes back would take years, and this test with it.
     for _ in 0..10 {
         assert_eq!(rules.headers_for(&path), []);
         assert_eq!(rules.redirect(&asked, false), None);
     }
-    // Some milliseconds each; a matcher that goes back would take years.
-    assert!(start.elapsed().as_secs() < 20);
 }
 
 /// Rules that are mostly well-formed, with these beginnings of targets and these statuses.
