@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApplicationUid, AssetRef, InvalidDocument, Snapshot, SnapshotDocument, snapshot::RawSnapshot,
+    ApplicationUid, AssetRef, InvalidDocument, Snapshot, SnapshotDocument, SnapshotId,
+    snapshot::RawSnapshot,
 };
 
 /// The field that publishing appends to a snapshot's JSON to make a hostname's record.
@@ -34,6 +35,16 @@ impl Publication {
     pub fn is_newer_than(&self, other: &Self) -> bool {
         (self.published_at, &self.replica) > (other.published_at, &other.replica)
     }
+}
+
+/// What a name answered with once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// Which snapshot.
+    pub snapshot_id: SnapshotId,
+    /// What publishing added.
+    #[serde(flatten)]
+    pub publication: Publication,
 }
 
 /// What a hostname or route key answers with.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Most names in one publish.
-const MAX_TARGETS: usize = 1_000;
+pub(crate) const MAX_TARGETS: usize = 1_000;
 
 /// Values by variable name, e.g. `ZE_PUBLIC_API`.
 pub type EnvironmentVariables = Map<String, Value>;
@@ -189,7 +189,7 @@ impl PublishRequest {
     }
 }
 
-fn required<T>(field: &'static str, value: Option<String>) -> Result<T, InvalidDocument>
+pub(crate) fn required<T>(field: &'static str, value: Option<String>) -> Result<T, InvalidDocument>
 where
     T: std::str::FromStr<Err = crate::Invalid>,
 {

@@ -7,6 +7,7 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 
 use super::{MAX_ASSETS, RawSnapshot, Snapshot, Text};
 use crate::{InvalidDocument, RECORD_FIELD};
@@ -61,6 +62,35 @@ impl SnapshotDocument {
         };
         self.json == other.json
             || (self.snapshot.assets == other.snapshot.assets && written_alike().unwrap_or(false))
+    }
+
+    /// What tells builds apart without their documents: the same for two that are the [same build](Self::same_build).
+    pub fn build_digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        let mut add = |text: &[u8]| {
+            hasher.update((text.len() as u64).to_be_bytes());
+            hasher.update(text);
+        };
+        let mut add_all = |fields: Fields<'_>| {
+            for (name, value) in fields.0 {
+                add(name.0.as_bytes());
+                add(value.as_bytes());
+            }
+        };
+        let parts = || {
+            let mut fields = Fields::read(&self.json)?;
+            fields.remove("domain");
+            let assets = fields.remove("assets")?;
+            Some((fields, Fields::read(assets.as_bytes())?))
+        };
+        match parts() {
+            Some((fields, assets)) => {
+                add_all(fields);
+                add_all(assets);
+            }
+            None => add(&self.json),
+        }
+        hex::encode(hasher.finalize())
     }
 }
 
@@ -148,6 +178,8 @@ mod tests {
         let other = document(|d| d["createdAt"] = json!(5)).unwrap();
         assert!(first.same_build(&edge));
         assert!(!first.same_build(&other));
+        assert_eq!(first.build_digest(), edge.build_digest());
+        assert_ne!(first.build_digest(), other.build_digest());
     }
 
     #[test]
