@@ -11,7 +11,7 @@ use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult,
 };
 use favonius_storage::StorageError;
-use redis::{Cmd, RedisError, RedisResult, Script, ServerErrorKind, Value, cmd};
+use redis::{Cmd, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::Instrument;
 
@@ -19,6 +19,7 @@ use crate::{
     dial::{Dialer, Link, Login},
     error::{Failure, code_of, timed_out},
     locate::{Locator, Place, redirection},
+    scripts::Lua,
 };
 
 /// What a call may take besides its command: waiting for a connection, and trying again.
@@ -49,8 +50,7 @@ pub(crate) enum Work<'a> {
 
 /// A script with what it is given.
 pub(crate) struct ScriptCall<'a> {
-    pub(crate) script: &'a Script,
-    pub(crate) code: &'a str,
+    pub(crate) lua: &'static Lua,
     pub(crate) keys: &'a [String],
     pub(crate) arguments: &'a [Cow<'a, [u8]>],
 }
@@ -261,10 +261,10 @@ async fn perform(work: &Work<'_>, link: &mut Link) -> RedisResult<Value> {
             }
         }
         Work::Script(call) => {
-            let by_hash = call.command("EVALSHA", call.script.get_hash());
+            let by_hash = call.command("EVALSHA", call.lua.script.get_hash());
             match by_hash.query_async(connection).await {
                 Err(error) if error.kind() == ServerErrorKind::NoScript.into() => {
-                    let in_full = call.command("EVAL", call.code);
+                    let in_full = call.command("EVAL", call.lua.code);
                     in_full.query_async(connection).await
                 }
                 outcome => outcome,

@@ -16,6 +16,9 @@ local function take_key() return KEYS[tonumber(take())] end
 local function take_flag() return take() == '1' end
 
 local HISTORY_LIMIT = tonumber(take())
+local STATES = take_key()
+local announces = take_flag()
+local OUTBOX = announces and take_key()
 local MARKER = ',"favonius":{'
 local TAIL = 4096
 local U64_MAX = '18446744073709551615'
@@ -47,6 +50,11 @@ local function successor(time)
   local head, digit, nines = time:match('^(%d*)([0-8])(9*)$')
   if not head then return '1' .. ('0'):rep(#time) end
   return head .. (digit + 1) .. ('0'):rep(#nines)
+end
+
+-- Whether the first of two publishes or removals replaces the second, wherever and in whatever order they arrive.
+local function is_newer(a, b)
+  return later(a.at, b.at) or (a.at == b.at and greater(a.replica, b.replica))
 end
 
 local function is_application(value)
@@ -106,10 +114,7 @@ local function from_whole(key)
   if not decoded or type(record) ~= 'table' then return nil end
   if record.favonius == nil or record.favonius == cjson.null then
     local owner = { application_uid = record.application_uid, published_at = 0 }
-    local copied = publication(owner, record.snapshot_id)
-    -- Publishing the same makes it a record like others.
-    if copied then copied.by_hand = true end
-    return copied
+    return publication(owner, record.snapshot_id)
   end
   if type(record.favonius) ~= 'table' then return nil end
   return publication(record.favonius, record.snapshot_id)
@@ -119,8 +124,11 @@ end
 local known = {}     -- set key -> asset -> whether the application knows it
 local documents = {} -- snapshot key -> its JSON
 local standing = {}  -- name key -> what it answers with
+local present = {}   -- name key -> whether there is anything
+local last = {}      -- name -> what was written last for it
 local steps = {}     -- what is to be written, in order
 local undeclared = {} -- applications that lose a name, and whose set of names is not in KEYS
+local told = { snapshots = {}, names = {}, place = {} } -- what other regions are to be told
 local reply = { 'applied' }
 
 local function step(write) steps[#steps + 1] = write end
@@ -140,6 +148,84 @@ local function answers_with(key)
     standing[key] = is_text and (from_tail(key) or from_whole(key)) or false
   end
   return standing[key] or nil
+end
+
+local function is_present(key)
+  if present[key] == nil then present[key] = redis.call('TYPE', key).ok ~= 'none' end
+  return present[key]
+end
+
+local function read_state(text)
+  local kind, json = (text or ''):match('^{"(%l+)":(.*)}$')
+  if kind ~= 'published' and kind ~= 'removed' then return nil end
+  local decoded, fields = pcall(cjson.decode, json)
+  local at = json:match('"published_at":(%d+)[,}]')
+  if not decoded or type(fields) ~= 'table' or not at or later(at, U64_MAX) then return nil end
+  if not is_application(fields.application_uid) then return nil end
+  return {
+    application = fields.application_uid,
+    at = at,
+    replica = text_or(fields.replica, ''),
+    removed = kind == 'removed',
+    ending = ',"favonius":' .. json .. '}',
+  }
+end
+
+-- What was written last for a name: not what somebody wrote there by hand. Nil when that is not known.
+local function last_of(name)
+  if last[name] == nil then last[name] = read_state(redis.call('HGET', STATES, 'n:' .. name)) or false end
+  return last[name] or nil
+end
+
+-- Whether a name's record is not what was written there last.
+local function is_by_hand(key, state)
+  if not state or state.is_new then return false end
+  if state.removed then return is_present(key) end
+  if redis.call('TYPE', key).ok ~= 'string' then return true end
+  return redis.call('GETRANGE', key, -#state.ending, -1) ~= state.ending
+end
+
+-- The applications, besides one, that are taken to have a name: by its record, and by what was written last.
+local function losers_of(application, old, state)
+  local losers = {}
+  local function add(loser)
+    if loser == application or losers[loser] then return end
+    losers[loser] = true
+    -- Only now is known whose set the name is taken from. The caller declares its key and asks again.
+    if not names_of[loser] then undeclared[#undeclared + 1] = loser end
+  end
+  if old then add(old.application) end
+  if state and not state.removed then add(state.application) end
+  return losers
+end
+
+-- Sets of names are read before anything is written, although nothing comes of it: it must not fail later.
+local function check_names(application, losers)
+  for each, set in pairs(names_of) do
+    if each == application or losers[each] then redis.call('SCARD', set) end
+  end
+end
+
+local function leave(losers, name)
+  for loser in pairs(losers) do redis.call('SREM', names_of[loser], name) end
+end
+
+-- Of a name that changes more than once only the last is told.
+local function tell_name(name, quoted, kind, json)
+  if told.place[name] then told.names[told.place[name]] = false end
+  told.names[#told.names + 1] = '{"name":' .. quoted .. ',"' .. kind .. '":' .. json .. '}'
+  told.place[name] = #told.names
+end
+
+-- Nil when there is nothing to tell.
+local function event()
+  local parts, names = {}, {}
+  for _, name in ipairs(told.names) do
+    if name then names[#names + 1] = name end
+  end
+  if #told.snapshots > 0 then parts[1] = '"snapshots":[' .. table.concat(told.snapshots, ',') .. ']' end
+  if #names > 0 then parts[#parts + 1] = '"names":[' .. table.concat(names, ',') .. ']' end
+  return parts[1] and '{' .. table.concat(parts, ',') .. '}'
 end
 
 local function snapshot_exists(key)
@@ -178,7 +264,10 @@ function handle.asset_lost()
 end
 
 function handle.snapshot_stored()
-  local key, versions, id, created_at, json = take_key(), take_key(), take(), take(), take()
+  local key, versions, id, quoted = take_key(), take_key(), take(), take()
+  local created_at, json = take(), take()
+  local field = 's:' .. id
+  local is_listed = redis.call('HEXISTS', STATES, field) == 1
   if snapshot_exists(key) then
     local same
     if documents[key] then
@@ -186,7 +275,11 @@ function handle.snapshot_stored()
     else
       same = redis.call('STRLEN', key) == #json and redis.call('GET', key) == json
     end
-    if same then return 'unchanged' end
+    if same then
+      -- Another worker may have stored it, which keeps no states.
+      if not is_listed then step(function() redis.call('HSET', STATES, field, '') end) end
+      return 'unchanged'
+    end
     return nil, { 'exists' }
   end
   -- Read now, although nothing comes of it: it must not fail once writing has begun.
@@ -195,52 +288,55 @@ function handle.snapshot_stored()
   step(function()
     redis.call('SET', key, json)
     redis.call('ZADD', versions, created_at, id)
+    redis.call('HSET', STATES, field, '')
   end)
+  table.insert(told.snapshots, quoted)
   return 'done'
 end
 
 function handle.published()
-  local snapshot, key, history, name = take_key(), take_key(), take_key(), take()
-  local new = {}
+  local snapshot, key, history, name, quoted = take_key(), take_key(), take_key(), take(), take()
+  local new = { is_new = true }
   new.application = take()
   new.snapshot_id = take()
   new.at = take()
   new.replica = take()
   new.manifest = take()
   new.version = take_flag()
-  local is_local, takeover = take_flag(), take_flag()
+  local is_local, is_repair, takeover = take_flag(), take_flag(), take_flag()
   local entry_start, entry_end = take(), take()
 
   if not snapshot_exists(snapshot) then return nil, { 'unknown' } end
-  local old = answers_with(key)
-  local loser
-  if old then
-    if is_local then
-      local next = successor(old.at)
-      if later(next, new.at) then new.at = next end
-    elseif not later(new.at, old.at) and (later(old.at, new.at) or not greater(new.replica, old.replica)) then
-      return 'superseded'
-    end
-    if old.application ~= new.application then
-      if not takeover then return nil, { 'owned', old.application } end
-      loser = old.application
-      -- Only now is known whose set the name is taken from. The caller declares its key and asks again.
-      if not names_of[loser] then undeclared[#undeclared + 1] = loser end
-    end
+  local old, state = answers_with(key), last_of(name)
+  -- What is written by hand counts as what it replaced.
+  local stands = state or old
+  local by_hand = is_by_hand(key, state)
+  if stands and is_local then
+    local next = successor(stands.at)
+    if later(next, new.at) then new.at = next end
+  elseif stands then
+    if not is_newer(new, stands) then return 'superseded' end
+    if is_repair and by_hand then return 'by_hand' end
+  end
+  if old and old.application ~= new.application and not takeover then
+    return nil, { 'owned', old.application }
+  end
+  if old and is_local then
     new.version = new.version or old.version
     if new.version and old.snapshot_id ~= new.snapshot_id then return nil, { 'taken', old.snapshot_id } end
-    if is_local and not loser and not old.by_hand and old.snapshot_id == new.snapshot_id and
-      old.manifest == new.manifest and old.version == new.version then
+    -- Publishing what was written by hand, or by another worker, makes it a record like others.
+    if state and not by_hand and old.application == new.application and
+      old.snapshot_id == new.snapshot_id and old.manifest == new.manifest and old.version == new.version then
       return 'unchanged'
     end
   end
 
   if not open(snapshot) then return nil, { 'corrupt', snapshot } end
-  for application, set in pairs(names_of) do
-    if application == new.application or application == loser then redis.call('SCARD', set) end
-  end
-  standing[key] = new
+  local losers = losers_of(new.application, old, state)
+  check_names(new.application, losers)
+  standing[key], present[key], last[name] = new, true, new
   local entry = entry_start .. new.at .. entry_end .. (new.version and ',"version":true}' or '}')
+  tell_name(name, quoted, 'published', entry)
   step(function()
     redis.call('SET', key, open(snapshot) .. ',"favonius":' .. entry .. '}')
     local kind = redis.call('TYPE', history).ok
@@ -248,7 +344,44 @@ function handle.published()
     redis.call('LPUSH', history, entry)
     redis.call('LTRIM', history, 0, HISTORY_LIMIT - 1)
     redis.call('SADD', names_of[new.application], name)
-    if loser then redis.call('SREM', names_of[loser], name) end
+    leave(losers, name)
+    redis.call('HSET', STATES, 'n:' .. name, '{"published":' .. entry .. '}')
+  end)
+  return 'done'
+end
+
+function handle.removed()
+  local key, history, name, quoted = take_key(), take_key(), take(), take()
+  local new = { is_new = true, removed = true }
+  new.application = take()
+  new.at = take()
+  new.replica = take()
+  local is_local, is_repair, takeover = take_flag(), take_flag(), take_flag()
+  local removal_start, removal_end = take(), take()
+
+  local old, state = answers_with(key), last_of(name)
+  local stands = state or old
+  if is_local then
+    if not is_present(key) and (not state or state.removed) then return 'unchanged' end
+    local next = stands and successor(stands.at)
+    if next and later(next, new.at) then new.at = next end
+  elseif stands then
+    if not is_newer(new, stands) then return 'superseded' end
+    if is_repair and is_by_hand(key, state) then return 'by_hand' end
+  end
+  if old and old.application ~= new.application and not takeover then
+    return nil, { 'owned', old.application }
+  end
+
+  local losers = losers_of(nil, old, state)
+  check_names(nil, losers)
+  standing[key], present[key], last[name] = false, false, new
+  local removal = removal_start .. new.at .. removal_end
+  tell_name(name, quoted, 'removed', removal)
+  step(function()
+    redis.call('DEL', key, history)
+    leave(losers, name)
+    redis.call('HSET', STATES, 'n:' .. name, '{"removed":' .. removal .. '}')
   end)
   return 'done'
 end
@@ -265,5 +398,8 @@ if #undeclared > 0 then
   table.insert(undeclared, 1, 'undeclared')
   return undeclared
 end
+local announced = announces and event()
+if announced then redis.call('XLEN', OUTBOX) end
 for _, write in ipairs(steps) do write() end
+if announced then redis.call('XADD', OUTBOX, '*', 'event', announced) end
 return reply

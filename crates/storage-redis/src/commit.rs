@@ -2,7 +2,7 @@
 //!
 //! `KEYS` are all keys that it may touch. `ARGV` is a list of texts that it takes one by one:
 //!
-//! 1. how long a history may be;
+//! 1. how long a history may be, the key of the states, whether to announce and if so the key of the outbox;
 //! 2. how many applications may gain or lose a name, then for each its uid and the key of the set of its names;
 //! 3. how many changes there are, then for each its kind and what belongs to it, see [`Arguments::change`].
 //!
@@ -14,14 +14,12 @@ use std::{borrow::Cow, collections::HashMap};
 
 use favonius_contract::{ApplicationUid, SnapshotId};
 use favonius_storage::{
-    Applied, Change, CommitError, ErrorKind, HISTORY_LIMIT, Order, Publish, Rejection, StorageError,
+    Applied, Change, CommitError, ErrorKind, HISTORY_LIMIT, Order, Publish, Rejection, Remove,
+    StorageError,
 };
 use redis::{Value, from_redis_value};
 
 use crate::keys::{Key, Keys};
-
-/// The script.
-pub(crate) const CODE: &str = include_str!("commit.lua");
 
 /// What errors of a commit speak of.
 pub(crate) const DOING: (&str, &str) = ("commit to", "Redis");
@@ -36,13 +34,25 @@ pub(crate) struct Arguments<'a> {
 
 impl<'a> Arguments<'a> {
     /// `losers` may lose a name, besides the applications that are named in the changes.
-    pub(crate) fn new(keys: &Keys, changes: &'a [Change], losers: &'a [ApplicationUid]) -> Self {
+    pub(crate) fn new(
+        keys: &Keys,
+        changes: &'a [Change],
+        losers: &'a [ApplicationUid],
+        announces: bool,
+    ) -> Self {
         let mut this = Self::default();
         this.text(HISTORY_LIMIT.to_string());
+        this.key(keys.text(Key::States));
+        this.flag(announces);
+        if announces {
+            this.key(keys.text(Key::Outbox));
+        }
         let mut applications: Vec<&ApplicationUid> = losers.iter().collect();
         for change in changes {
-            if let Change::Published(publish) = change {
-                applications.push(&publish.application);
+            match change {
+                Change::Published(publish) => applications.push(&publish.application),
+                Change::Removed(remove) => applications.push(&remove.application),
+                _ => {}
             }
         }
         applications.sort_unstable();
@@ -82,21 +92,17 @@ impl<'a> Arguments<'a> {
                 self.key(keys.text(Key::Snapshot(&snapshot.snapshot_id)));
                 self.key(keys.text(Key::Versions(&snapshot.application_uid)));
                 self.text(snapshot.snapshot_id.as_str());
+                self.text(quoted(snapshot.snapshot_id.as_str()));
                 self.text(snapshot.created_at_ms.to_string());
                 self.texts.push(document.json().into());
             }
             Change::Published(publish) => self.publish(keys, publish),
+            Change::Removed(remove) => self.remove(keys, remove),
         }
     }
 
     fn publish(&mut self, keys: &Keys, publish: &'a Publish) {
-        let (is_local, at, replica) = match &publish.order {
-            Order::Local { now_ms, replica } => (true, now_ms, replica),
-            Order::Replicated {
-                published_at,
-                replica,
-            } => (false, published_at, replica),
-        };
+        let order = Standing::of(&publish.order);
         let manifest = publish.manifest.map_or(String::new(), |asset| {
             serde_json::to_string(&asset).expect("plain fields always serialise")
         });
@@ -105,15 +111,35 @@ impl<'a> Arguments<'a> {
         self.key(keys.text(Key::Name(&publish.name)));
         self.key(keys.text(Key::History(&publish.name)));
         self.text(publish.name.as_str());
+        self.text(quoted(publish.name.as_str()));
         self.text(publish.application.as_str());
         self.text(publish.snapshot_id.as_str());
-        self.text(at.to_string());
-        self.text(replica.as_str());
+        self.text(order.at.to_string());
+        self.text(order.replica);
         self.text(manifest.clone());
         self.flag(publish.version);
-        self.flag(is_local);
+        self.flag(order.is_local);
+        self.flag(order.is_repair);
         self.flag(publish.takeover);
-        let (start, end) = entry_around_time(publish, replica, &manifest);
+        let (start, end) = entry_around_time(publish, order.replica, &manifest);
+        self.text(start);
+        self.text(end);
+    }
+
+    fn remove(&mut self, keys: &Keys, remove: &'a Remove) {
+        let order = Standing::of(&remove.order);
+        self.text("removed");
+        self.key(keys.text(Key::Name(&remove.name)));
+        self.key(keys.text(Key::History(&remove.name)));
+        self.text(remove.name.as_str());
+        self.text(quoted(remove.name.as_str()));
+        self.text(remove.application.as_str());
+        self.text(order.at.to_string());
+        self.text(order.replica);
+        self.flag(order.is_local);
+        self.flag(order.is_repair);
+        self.flag(remove.takeover);
+        let (start, end) = removal_around_time(&remove.application, order.replica);
         self.text(start);
         self.text(end);
     }
@@ -139,10 +165,53 @@ impl<'a> Arguments<'a> {
     }
 }
 
+/// An [`Order`], as the script takes it.
+struct Standing<'a> {
+    is_local: bool,
+    is_repair: bool,
+    at: u64,
+    replica: &'a str,
+}
+
+impl<'a> Standing<'a> {
+    fn of(order: &'a Order) -> Self {
+        match order {
+            Order::Local { now_ms, replica } => Self {
+                is_local: true,
+                is_repair: false,
+                at: *now_ms,
+                replica,
+            },
+            Order::Replicated {
+                published_at,
+                replica,
+                repair,
+            } => Self {
+                is_local: false,
+                is_repair: *repair,
+                at: *published_at,
+                replica,
+            },
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The JSON of a removal before its time and after it.
+fn removal_around_time(application: &ApplicationUid, replica: &str) -> (String, String) {
+    let start = format!(
+        r#"{{"application_uid":{},"published_at":"#,
+        quoted(application.as_str())
+    );
+    (start, format!(r#","replica":{}}}"#, quoted(replica)))
+}
+
 /// The JSON of a publish's history entry, which is also what a record ends in: before its time, which only the script
 /// knows, and after it up to where `version` would follow.
 fn entry_around_time(publish: &Publish, replica: &str, manifest: &str) -> (String, String) {
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let start = format!(
         r#"{{"snapshot_id":{},"application_uid":{},"published_at":"#,
         quoted(publish.snapshot_id.as_str()),
@@ -204,8 +273,11 @@ pub(crate) fn read_answer(changes: &[Change], answer: Value) -> Result<Answer, C
         ("unknown", Change::Published(publish)) => {
             Err(Rejection::SnapshotUnknown(publish.snapshot_id.clone()).into())
         }
-        ("owned", Change::Published(publish)) => Err(Rejection::NameOwned {
-            name: publish.name.clone(),
+        (
+            "owned",
+            Change::Published(Publish { name, .. }) | Change::Removed(Remove { name, .. }),
+        ) => Err(Rejection::NameOwned {
+            name: name.clone(),
             owner: application(detail)?,
         }
         .into()),
@@ -225,6 +297,7 @@ fn applied(word: &str) -> Option<Applied> {
         "done" => Some(Applied::Done),
         "unchanged" => Some(Applied::Unchanged),
         "superseded" => Some(Applied::Superseded),
+        "by_hand" => Some(Applied::ByHand),
         _ => None,
     }
 }
@@ -239,7 +312,7 @@ fn corrupt(key: &str, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) 
 
 #[cfg(test)]
 mod tests {
-    use favonius_contract::{AssetHash, AssetRef, Publication};
+    use favonius_contract::{AssetHash, AssetRef, Publication, replication::Removal};
     use favonius_storage::HistoryEntry;
     use proptest::prelude::*;
 
@@ -287,6 +360,13 @@ mod tests {
             });
             let (start, end) = entry_around_time(&publish, &replica, &manifest);
             prop_assert_eq!(format!("{start}{at}{end}}}"), serde_json::to_string(&entry).unwrap());
+            let removal = Removal {
+                application_uid: publish.application.clone(),
+                published_at: at,
+                replica: replica.clone(),
+            };
+            let (start, end) = removal_around_time(&publish.application, &replica);
+            prop_assert_eq!(format!("{start}{at}{end}"), serde_json::to_string(&removal).unwrap());
         }
     }
 
@@ -297,8 +377,10 @@ mod tests {
             .map(|_| Change::Published(publish("u", None)))
             .collect();
         let losers = ["a.b.c".parse().unwrap()];
-        let arguments = Arguments::new(&keys, &changes, &losers);
+        let arguments = Arguments::new(&keys, &changes, &losers, true);
         let expected = [
+            "{x}:states",
+            "{x}:outbox",
             "{x}:hosts:a.b.c",
             "{x}:snapshots:u-1.a.b.c",
             "{x}:envs:www",

@@ -1,6 +1,6 @@
 //! Under which keys everything is kept.
 
-use favonius_contract::{ApplicationUid, DeploymentName, SnapshotId};
+use favonius_contract::{ApplicationUid, DeploymentName, SnapshotId, replication::TargetRegion};
 use favonius_storage::ChangeEvent;
 
 use crate::InvalidOptions;
@@ -20,12 +20,32 @@ pub(crate) enum Key<'a> {
     Names(&'a ApplicationUid),
     /// List of `HistoryEntry`, newest first: what a name answered with.
     History(&'a DeploymentName),
+    /// Hash: what regions have to agree on, `s:<snapshot id>` and `n:<name>`.
+    States,
+    /// Stream: what other regions are to be told, with a consumer group for each.
+    Outbox,
+    /// Stream: what a region refused for good.
+    Dead(&'a TargetRegion),
+    /// String: a one-time name that was used.
+    Once(&'a str),
+    /// String: who has a role.
+    Lease(&'a str),
     /// Never there: for asking whether it could be written.
     Probe,
 }
 
 /// The words between the stem and the rest of a key.
-const FAMILIES: [&str; 5] = ["hashes:", "versions:", "hosts:", "history:", "probe"];
+const FAMILIES: [&str; 9] = [
+    "hashes:",
+    "versions:",
+    "hosts:",
+    "history:",
+    "states",
+    "outbox",
+    "once:",
+    "lease:",
+    "probe",
+];
 
 /// The prefixes of the keys.
 #[derive(Debug, Clone)]
@@ -79,6 +99,11 @@ impl Keys {
             Key::Versions(application) => format!("{stem}versions:{application}"),
             Key::Names(application) => format!("{stem}hosts:{application}"),
             Key::History(name) => format!("{stem}history:{name}"),
+            Key::States => format!("{stem}states"),
+            Key::Outbox => format!("{stem}outbox"),
+            Key::Dead(target) => format!("{stem}outbox:dead:{target}"),
+            Key::Once(name) => format!("{stem}once:{name}"),
+            Key::Lease(role) => format!("{stem}lease:{role}"),
             Key::Probe => format!("{stem}probe"),
         }
     }
@@ -136,6 +161,7 @@ mod tests {
         let application: ApplicationUid = "a.b.c".parse().unwrap();
         let id: SnapshotId = "ada-1.a.b.c".parse().unwrap();
         let www = name("www.example.com");
+        let region: TargetRegion = "https://eu.test/".parse().unwrap();
         let cases = [
             (Key::Name(&www), "{ze-k8s-worker}:envs:www.example.com"),
             (Key::Snapshot(&id), "{ze-k8s-worker}:snapshots:ada-1.a.b.c"),
@@ -149,6 +175,14 @@ mod tests {
                 Key::History(&www),
                 "{ze-k8s-worker}:history:www.example.com",
             ),
+            (Key::States, "{ze-k8s-worker}:states"),
+            (Key::Outbox, "{ze-k8s-worker}:outbox"),
+            (
+                Key::Dead(&region),
+                "{ze-k8s-worker}:outbox:dead:https://eu.test",
+            ),
+            (Key::Once("x"), "{ze-k8s-worker}:once:x"),
+            (Key::Lease("x"), "{ze-k8s-worker}:lease:x"),
             (Key::Probe, "{ze-k8s-worker}:probe"),
         ];
         for (key, expected) in cases {
@@ -189,6 +223,7 @@ mod tests {
                 "{x}:history:old:",
                 false,
             ),
+            ("one that is a whole key", "{x}:envs:", "{x}:states", false),
             ("around our own", "{x}:envs:", "{x}:h", false),
         ];
         for (case, envs, snapshots, valid) in cases {

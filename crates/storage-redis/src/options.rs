@@ -101,6 +101,8 @@ pub struct RedisOptions {
     pub connect_timeout: Duration,
     /// Most connections at once; one more follows the changes. At least 1.
     pub pool_size: usize,
+    /// Whether other regions are to be told what is stored, published and removed here.
+    pub announce: bool,
 }
 
 impl RedisOptions {
@@ -117,6 +119,7 @@ impl RedisOptions {
             command_timeout: Duration::from_millis(1_500),
             connect_timeout: Duration::from_secs(1),
             pool_size: 16,
+            announce: false,
         }
     }
 }

@@ -1,22 +1,23 @@
 //! The record store.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashSet},
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use favonius_contract::{
     ApplicationUid, AssetRef, Deployment, DeploymentName, InvalidDocument, SnapshotDocument,
-    SnapshotId,
+    SnapshotId, replication::TargetRegion,
 };
 use favonius_storage::{
     Applied, Change, ChangeEvent, CommitError, ErrorKind, HISTORY_LIMIT, HistoryEntry, RecordStore,
     StorageError, VersionEntry,
 };
 use futures::{StreamExt, stream::BoxStream};
-use redis::{FromRedisValue, Script, Value, cmd, from_redis_value};
+use redis::{FromRedisValue, Value, cmd, from_redis_value};
 use tokio::time::Instant;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -31,6 +32,7 @@ use crate::{
     dial::Dialer,
     keys::{Key, Keys},
     locate::Locator,
+    scripts::{COMMIT, Lua},
 };
 
 /// Documents of more bytes are read away from the threads that serve.
@@ -40,13 +42,15 @@ const ROUNDS: usize = 4;
 
 /// Records in Redis. Clones share its connections.
 #[derive(Debug, Clone)]
-pub struct RedisRecords(Arc<Inner>);
+pub struct RedisRecords(pub(crate) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     client: Client,
-    keys: Arc<Keys>,
-    script: Script,
+    pub(crate) keys: Arc<Keys>,
+    announces: bool,
+    /// Queues that were opened here, to be opened again if Redis is emptied.
+    opened: Mutex<HashSet<TargetRegion>>,
     news: Arc<News>,
     _stop: DropGuard,
 }
@@ -83,7 +87,8 @@ impl RedisRecords {
         Ok(Self(Arc::new(Inner {
             client,
             keys,
-            script: Script::new(commit::CODE),
+            announces: options.announce,
+            opened: Mutex::default(),
             news,
             _stop: stop.drop_guard(),
         })))
@@ -113,6 +118,10 @@ fn check(options: &RedisOptions, keys: &Keys) -> Result<(), InvalidOptions> {
 }
 
 impl Inner {
+    pub(crate) fn opened(&self) -> MutexGuard<'_, HashSet<TargetRegion>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn command(
         &self,
         doing: &'static str,
@@ -132,7 +141,7 @@ impl Inner {
     }
 
     /// A command of a name and a key, and its answer as what it should be.
-    async fn ask<T: FromRedisValue>(
+    pub(crate) async fn ask<T: FromRedisValue>(
         &self,
         doing: &'static str,
         operation: &'static str,
@@ -167,6 +176,67 @@ impl Inner {
             .map_err(|error| StorageError::new(ErrorKind::Corrupt, doing, key).because(error))
     }
 
+    /// A script, and its answer as what it should be.
+    pub(crate) async fn run<T: FromRedisValue>(
+        &self,
+        doing: &'static str,
+        lua: &'static Lua,
+        keys: &[String],
+        arguments: &[Cow<'_, [u8]>],
+    ) -> Result<T, StorageError> {
+        let key = keys.first().map_or("", String::as_str);
+        let call = Call {
+            doing,
+            key,
+            operation: "EVALSHA",
+            bytes: arguments.iter().map(|text| text.len()).sum(),
+            work: Work::Script(ScriptCall {
+                lua,
+                keys,
+                arguments,
+            }),
+            begun: Instant::now(),
+        };
+        let answer = self.client.call(&call).await?;
+        from_redis_value(answer).map_err(|error| strange(doing, key, error))
+    }
+
+    /// Makes the changes, or none of them.
+    pub(crate) async fn commit(
+        &self,
+        changes: &[Change],
+        announces: bool,
+    ) -> Result<Vec<Applied>, CommitError> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (doing, key) = commit::DOING;
+        let begun = Instant::now();
+        let mut losers: Vec<ApplicationUid> = Vec::new();
+        for _ in 0..ROUNDS {
+            let arguments = Arguments::new(&self.keys, changes, &losers, announces);
+            let call = Call {
+                doing,
+                key,
+                operation: "EVALSHA",
+                bytes: arguments.bytes(),
+                work: Work::Script(ScriptCall {
+                    lua: &COMMIT,
+                    keys: &arguments.keys,
+                    arguments: &arguments.texts,
+                }),
+                begun,
+            };
+            let answer = self.client.call(&call).await?;
+            match commit::read_answer(changes, answer)? {
+                Answer::Applied(applied) => return Ok(applied),
+                Answer::Losers(more) => losers.extend(more),
+            }
+        }
+        let error = StorageError::new(ErrorKind::Unavailable, doing, key);
+        Err(error.because("names changed hands all the time").into())
+    }
+
     /// The members of a set that are what they should be.
     async fn members<T: FromStr>(
         &self,
@@ -190,7 +260,7 @@ impl Inner {
     }
 }
 
-fn strange(
+pub(crate) fn strange(
     doing: &'static str,
     key: &str,
     why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -290,41 +360,7 @@ impl RecordStore for RedisRecords {
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<Vec<Applied>, CommitError> {
-        if changes.is_empty() {
-            return Ok(Vec::new());
-        }
-        let Inner {
-            client,
-            keys,
-            script,
-            ..
-        } = &*self.0;
-        let (doing, key) = commit::DOING;
-        let begun = Instant::now();
-        let mut losers: Vec<ApplicationUid> = Vec::new();
-        for _ in 0..ROUNDS {
-            let arguments = Arguments::new(keys, &changes, &losers);
-            let call = Call {
-                doing,
-                key,
-                operation: "EVALSHA",
-                bytes: arguments.bytes(),
-                work: Work::Script(ScriptCall {
-                    script,
-                    code: commit::CODE,
-                    keys: &arguments.keys,
-                    arguments: &arguments.texts,
-                }),
-                begun,
-            };
-            let answer = client.call(&call).await?;
-            match commit::read_answer(&changes, answer)? {
-                Answer::Applied(applied) => return Ok(applied),
-                Answer::Losers(more) => losers.extend(more),
-            }
-        }
-        let error = StorageError::new(ErrorKind::Unavailable, doing, key);
-        Err(error.because("names changed hands all the time").into())
+        self.0.commit(&changes, self.0.announces).await
     }
 
     fn changes(&self) -> BoxStream<'static, ChangeEvent> {

@@ -7,7 +7,7 @@
 //!    "not found".
 //! 3. What was stored first under an identity never changes: assets are verified before they become visible, and a
 //!    snapshot's bytes are final. Only where assets were not verified ([`HashCheck`]) may the right bytes replace others.
-//! 4. For one name the newest publish wins, whatever the order of arrival.
+//! 4. For one name the newest publish or removal wins, whatever the order of arrival.
 //!
 //! # Assumptions
 //! All workers of a region share one bucket and one record store. Objects are never written to the bucket by others
@@ -19,6 +19,7 @@ mod derived;
 mod embedded;
 mod error;
 mod record;
+mod replicated;
 mod upload;
 mod upload_memory;
 
@@ -30,8 +31,13 @@ pub use clock::Clock;
 pub use derived::{Coding, DerivedBody};
 pub use embedded::{EmbeddedRecords, embedded_assets};
 pub use error::{ErrorKind, StorageError, object_error_kind};
+pub use favonius_contract::HistoryEntry;
 pub use record::{
-    Applied, Change, ChangeEvent, CommitError, HISTORY_LIMIT, HistoryEntry, Order, Publish,
-    RecordStore, Rejection, VersionEntry,
+    Applied, Change, ChangeEvent, CommitError, HISTORY_LIMIT, Order, Publish, RecordStore,
+    Rejection, Remove, VersionEntry,
+};
+pub use replicated::{
+    CLAIMED_AFTER, DeadLetter, EventId, QueueState, QueuedEvent, REMOVALS_KEPT, ReplicatedRecords,
+    StateEntry,
 };
 pub use upload::{Claim, HashCheck, PutError, Stored};

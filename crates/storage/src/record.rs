@@ -4,7 +4,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 use favonius_contract::{
-    ApplicationUid, AssetRef, Deployment, DeploymentName, Publication, SnapshotDocument, SnapshotId,
+    ApplicationUid, AssetRef, Deployment, DeploymentName, HistoryEntry, SnapshotDocument,
+    SnapshotId,
 };
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -66,7 +67,8 @@ pub trait RecordStore: fmt::Debug + Send + Sync + 'static {
     async fn check(&self) -> Result<(), StorageError>;
 }
 
-/// One change of a commit.
+/// One change of a commit. Those that other regions are to be told of are told in the same commit, see
+/// [`ReplicatedRecords`](crate::ReplicatedRecords).
 #[derive(Debug, Clone)]
 pub enum Change {
     /// An application uploaded an asset, which is in the store.
@@ -87,6 +89,21 @@ pub enum Change {
     SnapshotStored(SnapshotDocument),
     /// A name is to answer with a snapshot, which exists or is stored earlier in the same commit.
     Published(Publish),
+    /// A name is to answer with nothing any more. That is remembered, so that nothing older brings it back.
+    Removed(Remove),
+}
+
+/// Makes a name answer with nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remove {
+    /// The name.
+    pub name: DeploymentName,
+    /// Who removes it: whose it is.
+    pub application: ApplicationUid,
+    /// How this removal stands to publishes and removals of the same name.
+    pub order: Order,
+    /// Remove it even if it belongs to another application.
+    pub takeover: bool,
 }
 
 /// Makes a name answer with a snapshot.
@@ -102,13 +119,14 @@ pub struct Publish {
     pub order: Order,
     /// A manifest for this name only.
     pub manifest: Option<AssetRef>,
-    /// The name stands for this one version for ever: it never changes to another snapshot.
+    /// The name stands for this one version for ever: nothing that is asked for here changes it to another snapshot, only a
+    /// newer publish of another region does.
     pub version: bool,
     /// Take the name even if it belongs to another application, which loses it.
     pub takeover: bool,
 }
 
-/// How a publish stands to others of the same name.
+/// How a publish or a removal stands to others of the same name. What was written by hand counts as what it replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     /// It was asked for here and now: it becomes the newest, also when a clock was ahead at the publish before.
@@ -124,6 +142,8 @@ pub enum Order {
         published_at: u64,
         /// Name of the replica that took it.
         replica: String,
+        /// It was found by comparing regions: what somebody wrote by hand, or took away by hand, stays.
+        repair: bool,
     },
 }
 
@@ -134,8 +154,10 @@ pub enum Applied {
     Done,
     /// Everything was so already.
     Unchanged,
-    /// A newer publish of the same name stands; this one is dropped.
+    /// A newer publish or removal of the same name stands; this one is dropped.
     Superseded,
+    /// The name's record is not what was written there last: somebody changed it by hand, which repair leaves alone.
+    ByHand,
 }
 
 /// Why a commit was not made.
@@ -196,14 +218,4 @@ pub struct VersionEntry {
     pub snapshot_id: SnapshotId,
     /// When it was built, milliseconds since the Unix epoch.
     pub created_at_ms: u64,
-}
-
-/// What a name answered with once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HistoryEntry {
-    /// Which snapshot.
-    pub snapshot_id: SnapshotId,
-    /// What publishing added.
-    #[serde(flatten)]
-    pub publication: Publication,
 }

@@ -11,7 +11,7 @@
 use std::error::Error;
 
 use bytes::Bytes;
-use favonius_contract::{AssetHash, AssetHasher, AssetRef};
+use favonius_contract::{AssetHash, AssetHasher, AssetRef, replication::hashed_paths};
 use futures::{Stream, StreamExt};
 use object_store::{
     Error as ObjectError, MultipartUpload, ObjectStoreExt, PutMode, PutPayload, path::Path,
@@ -30,6 +30,8 @@ pub struct Claim<'a> {
     pub asset: AssetRef,
     /// The path that went into the hash, exactly as the client hashed it.
     pub path: &'a str,
+    /// The path is not that one, but that of a snapshot's list: the hash may be over any of [`hashed_paths`].
+    pub path_is_listed: bool,
     /// Whether a hash of the content alone is taken too.
     pub content_hash_too: bool,
     /// What to do when the bytes are something else.
@@ -348,6 +350,7 @@ where
         let Claim {
             asset,
             path,
+            path_is_listed,
             content_hash_too,
             check,
         } = self.claim;
@@ -357,6 +360,11 @@ where
         }
         let hasher = std::mem::take(&mut self.hasher);
         if content_hash_too && hasher.clone().finish_content_only() == asset.hash {
+            return Ok(Proof::AsClaimed);
+        }
+        if path_is_listed
+            && hashed_paths(path).any(|path| hasher.clone().finish(&path) == asset.hash)
+        {
             return Ok(Proof::AsClaimed);
         }
         let actual = hasher.finish(path);

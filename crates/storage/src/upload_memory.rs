@@ -170,6 +170,7 @@ mod tests {
                 size: content.len() as u64,
             },
             path: "x",
+            path_is_listed: false,
             content_hash_too: false,
             check: HashCheck::Strict,
         }

@@ -22,6 +22,7 @@ fn claim(asset: AssetRef) -> Claim<'static> {
     Claim {
         asset,
         path: "x",
+        path_is_listed: false,
         content_hash_too: false,
         check: HashCheck::Strict,
     }

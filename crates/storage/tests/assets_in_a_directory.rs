@@ -30,6 +30,7 @@ async fn no_file_is_left_of_an_upload_that_was_given_up() {
             size: 10 * 1024 * 1024,
         },
         path: "x",
+        path_is_listed: false,
         content_hash_too: false,
         check: HashCheck::Strict,
     };

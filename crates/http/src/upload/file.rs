@@ -53,6 +53,7 @@ pub(super) async fn store(
     let claim = Claim {
         asset,
         path,
+        path_is_listed: false,
         content_hash_too: path.rsplit('/').next() == Some(MANIFEST_FILE),
         check: edge.options.hash_check,
     };

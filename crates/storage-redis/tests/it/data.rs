@@ -67,7 +67,9 @@ async fn the_keys_are_those_that_operators_know() {
         let history = key("history", "v1");
         let hosts = key("hosts", "a.b.c");
         let versions = key("versions", "a.b.c");
+        let states = format!("{stem}states");
         let mut expected = [
+            &states,
             &name_key,
             &snapshot_key,
             &hashes,
@@ -88,6 +90,11 @@ async fn the_keys_are_those_that_operators_know() {
             ),
             (vec!["LRANGE", &*history, "0", "-1"], entry.into()),
             (vec!["SMEMBERS", &*hosts], "v1".into()),
+            (vec!["HGET", &*states, "s:ada-1.a.b.c"], String::new()),
+            (
+                vec!["HGET", &*states, "n:v1"],
+                format!(r#"{{"published":{entry}}}"#),
+            ),
             (
                 vec!["ZRANGE", &*versions, "0", "-1", "WITHSCORES"],
                 "ada-1.a.b.c\n5".into(),

@@ -1,27 +1,26 @@
 //! Records that somebody made or damaged by hand.
 
 use favonius_contract::SnapshotDocument;
-use favonius_storage::{
-    Applied, Change, CommitError, ErrorKind, Order, Publish, RecordStore, Rejection,
-};
+use favonius_storage::{Applied, Change, CommitError, ErrorKind, Publish, RecordStore, Rejection};
 use favonius_storage_redis::RedisRecords;
 use favonius_testing::RedisServer;
 
 use crate::support::{
-    answer, app, commit, connect, document, document_of, name, publish, published, refused, stored,
-    text_of,
+    announcing, answer, app, commit, connect, document, document_of, name, publish, published,
+    refused, replicated, stored, text_of,
 };
 
-const WWW: &str = "{ze-k8s-worker}:envs:www";
+pub(crate) const WWW: &str = "{ze-k8s-worker}:envs:www";
 const HISTORY: &str = "{ze-k8s-worker}:history:www";
+pub(crate) const STATES: &str = "{ze-k8s-worker}:states";
 
-fn snapshot_key(document: &SnapshotDocument) -> String {
+pub(crate) fn snapshot_key(document: &SnapshotDocument) -> String {
     let id = &document.snapshot().snapshot_id;
     format!("{{ze-k8s-worker}}:snapshots:{id}")
 }
 
 /// A server with snapshots of two applications.
-async fn begin() -> (RedisServer, RedisRecords, [SnapshotDocument; 3]) {
+pub(crate) async fn begin() -> (RedisServer, RedisRecords, [SnapshotDocument; 3]) {
     let server = RedisServer::start();
     let store = connect(&server);
     let documents = [
@@ -73,20 +72,12 @@ async fn a_copied_snapshot_is_a_record() {
     // In an emergency what is copied counts at once, whatever stood there.
     server.cli(&["COPY", &snapshot_key(&two), WWW, "REPLACE"]);
     assert_eq!(answer(&store, "www").await.unwrap(), "u-2.a.b.c");
-    let replicated = Publish {
-        order: Order::Replicated {
-            published_at: 1,
-            replica: "us".into(),
-        },
-        ..publish("www", &one, 0)
-    };
-    let applied = commit(&store, [Change::Published(replicated)]).await;
-    assert_eq!(
-        applied,
-        [Applied::Done],
-        "any publish is newer than one by hand"
-    );
-    assert_eq!(published_at(&store).await, 1);
+    // But it counts as what it replaced: the next publish has that to be newer than.
+    for (at, expected) in [(9, Applied::Superseded), (11, Applied::Done)] {
+        let applied = commit(&store, [replicated("www", &one, at, false)]).await;
+        assert_eq!(applied, [expected], "{at}");
+    }
+    assert_eq!(published_at(&store).await, 11);
 }
 
 /// However it was written down.
@@ -147,6 +138,7 @@ async fn whose_a_hand_made_record_is_is_found_out() {
         ),
     ];
     for (case, record, at) in records {
+        server.cli(&["DEL", STATES]);
         server.cli(&["SET", WWW, &record]);
         assert_eq!(answer(&store, "www").await.unwrap(), "u-1.a.b.c", "{case}");
         let rejection = refused(&store, [published("www", &theirs, 10)]).await;
@@ -244,6 +236,7 @@ async fn a_record_that_cannot_be_read_belongs_to_nobody() {
         ),
     ];
     for (case, record) in damaged {
+        server.cli(&["DEL", STATES]);
         server.cli(&["SET", WWW, &record]);
         let error = store.deployment(&name("www")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{case}");
@@ -307,7 +300,8 @@ async fn a_snapshot_that_another_worker_stored_can_be_published() {
     ignore = "redis-server is not installed: run scripts/setup-tests"
 )]
 async fn what_is_not_what_it_should_be_stops_a_commit() {
-    let (server, store, [one, _, _]) = begin().await;
+    let (server, _, [one, _, _]) = begin().await;
+    let store = announcing(&server);
     let new = document("u-3");
     let cases = [
         (
@@ -329,6 +323,11 @@ async fn what_is_not_what_it_should_be_stops_a_commit() {
         (
             "the assets are a text",
             vec!["SET", "{ze-k8s-worker}:hashes:a.b.c", "x"],
+        ),
+        ("the states are a text", vec!["SET", STATES, "x"]),
+        (
+            "the outbox is a text",
+            vec!["SET", "{ze-k8s-worker}:outbox", "x"],
         ),
     ];
     for (case, damage) in cases {

@@ -7,7 +7,7 @@ use favonius_storage::conformance;
 use favonius_storage_redis::{RedisOptions, RedisRecords, RedisTopology};
 use favonius_testing::{RedisCluster, RedisSentinel, RedisServer};
 
-use crate::support::{connect, connect_with, endpoint, options};
+use crate::support::{announcing, connect, connect_with, endpoint, options};
 
 mod one_server {
     use std::future::{Ready, ready};
@@ -26,6 +26,19 @@ mod one_server {
         )]
         fresh
     );
+
+    fn announcing_store() -> Ready<(RedisRecords, RedisServer)> {
+        let server = RedisServer::start();
+        ready((announcing(&server), server))
+    }
+
+    favonius_storage::replicated_store_suite!(
+        #[cfg_attr(
+            not(has_redis),
+            ignore = "redis-server is not installed: run scripts/setup-tests"
+        )]
+        announcing_store
+    );
 }
 
 /// Runs all cases on the same server, each with keys of its own.
@@ -36,9 +49,11 @@ async fn run_all(options: RedisOptions) {
         let mut options = options.clone();
         options.envs_prefix = format!("{{case-{number}}}:envs:");
         options.snapshots_prefix = format!("{{case-{number}}}:snapshots:");
+        options.announce = true;
         connect_with(&options)
     };
     conformance::run_all(fresh).await;
+    conformance::run_all_replicated(fresh).await;
     assert!(count.into_inner() > 30, "the cases have run");
 }
 

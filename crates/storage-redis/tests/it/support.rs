@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use favonius_contract::{ApplicationUid, DeploymentName, SnapshotDocument};
 use favonius_storage::{
-    Applied, Change, ChangeEvent, CommitError, Order, Publish, RecordStore, Rejection,
+    Applied, Change, ChangeEvent, CommitError, Order, Publish, RecordStore, Rejection, Remove,
 };
 use favonius_storage_redis::{Endpoint, RedisOptions, RedisRecords, RedisTopology, TlsOptions};
 use favonius_testing::RedisServer;
@@ -34,6 +34,13 @@ pub(crate) fn connect_with(options: &RedisOptions) -> RedisRecords {
 
 pub(crate) fn connect(server: &RedisServer) -> RedisRecords {
     connect_with(&options(server))
+}
+
+/// Tells other regions.
+pub(crate) fn announcing(server: &RedisServer) -> RedisRecords {
+    let mut options = options(server);
+    options.announce = true;
+    connect_with(&options)
 }
 
 pub(crate) fn app(text: &str) -> ApplicationUid {
@@ -81,6 +88,48 @@ pub(crate) fn publish(to: &str, document: &SnapshotDocument, now_ms: u64) -> Pub
 
 pub(crate) fn published(to: &str, document: &SnapshotDocument, now_ms: u64) -> Change {
     Change::Published(publish(to, document, now_ms))
+}
+
+/// A publish that the replica `us` of another region took.
+pub(crate) fn replicated(
+    to: &str,
+    document: &SnapshotDocument,
+    published_at: u64,
+    repair: bool,
+) -> Change {
+    Change::Published(Publish {
+        order: from_elsewhere(published_at, repair),
+        ..publish(to, document, 0)
+    })
+}
+
+fn from_elsewhere(published_at: u64, repair: bool) -> Order {
+    Order::Replicated {
+        published_at,
+        replica: "us".into(),
+        repair,
+    }
+}
+
+/// A removal by the application `a.b.c` that the replica `us` of another region took.
+pub(crate) fn removed(of: &str, published_at: u64, repair: bool) -> Change {
+    Change::Removed(Remove {
+        order: from_elsewhere(published_at, repair),
+        ..remove(of, 0)
+    })
+}
+
+/// A removal by the application `a.b.c`.
+pub(crate) fn remove(of: &str, now_ms: u64) -> Remove {
+    Remove {
+        name: name(of),
+        application: app("a.b.c"),
+        order: Order::Local {
+            now_ms,
+            replica: "eu".into(),
+        },
+        takeover: false,
+    }
 }
 
 pub(crate) async fn commit(

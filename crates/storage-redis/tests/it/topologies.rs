@@ -45,7 +45,7 @@ async fn the_master_of_the_slot_is_found_from_any_node() {
         assert_eq!(outcome, [expected]);
     }
     let holder = cluster.node_of(PROBE);
-    assert_eq!(holder.cli(&["DBSIZE"]), "2");
+    assert_eq!(holder.cli(&["DBSIZE"]), "3");
 }
 
 /// While a slot moves to another node, and after.

@@ -98,6 +98,7 @@ pub(crate) fn claim(asset: AssetRef) -> Claim<'static> {
     Claim {
         asset,
         path: "x",
+        path_is_listed: false,
         content_hash_too: false,
         check: HashCheck::Strict,
     }

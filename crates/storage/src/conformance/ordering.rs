@@ -171,6 +171,7 @@ pub async fn every_order_of_arrival_ends_the_same(store: Store) {
             Order::Replicated {
                 published_at,
                 replica,
+                ..
             } => (*published_at, replica.clone()),
             Order::Local { .. } => panic!("all are replicated"),
         };
@@ -201,7 +202,7 @@ pub async fn every_order_of_arrival_ends_the_same(store: Store) {
 }
 
 /// All orders of the numbers below `count`.
-fn permutations(count: usize) -> Vec<Vec<usize>> {
+pub(super) fn permutations(count: usize) -> Vec<Vec<usize>> {
     let mut all = vec![Vec::new()];
     for number in 0..count {
         all = all

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use favonius_contract::{
     ApplicationUid, AssetHash, AssetRef, DeploymentName, Publication, SnapshotDocument, SnapshotId,
+    replication::{NameRecord, NameState, RegionEvent, Removal, TargetRegion},
 };
 use futures::{StreamExt, stream::BoxStream};
 
-use super::Store;
+use super::{ReplicatedStore, Store};
 use crate::{
-    Applied, Change, ChangeEvent, CommitError, HistoryEntry, Order, Publish, RecordStore, Rejection,
+    Applied, Change, ChangeEvent, CommitError, EventId, HistoryEntry, Order, Publish, QueuedEvent,
+    RecordStore, Rejection, Remove,
 };
 
 /// Long enough for a machine that has other things to do, too.
@@ -88,8 +90,60 @@ pub(super) fn replicated(
         order: Order::Replicated {
             published_at,
             replica: replica.into(),
+            repair: false,
         },
         ..publish(to, document, 0)
+    }
+}
+
+/// A removal by an application, here and now.
+pub(super) fn remove(from: &str, application: &str, now_ms: u64) -> Remove {
+    Remove {
+        name: name(from),
+        application: app(application),
+        order: Order::Local {
+            now_ms,
+            replica: "here".into(),
+        },
+        takeover: false,
+    }
+}
+
+/// A removal that was made in another region.
+pub(super) fn replicated_removal(
+    from: &str,
+    application: &str,
+    published_at: u64,
+    replica: &str,
+) -> Remove {
+    Remove {
+        order: Order::Replicated {
+            published_at,
+            replica: replica.into(),
+            repair: false,
+        },
+        ..remove(from, application, 0)
+    }
+}
+
+/// What regions are told of a publish that took effect at this time.
+pub(super) fn published_record(publish: &Publish, at: u64) -> NameRecord {
+    NameRecord {
+        name: publish.name.clone(),
+        state: NameState::Published(entry(publish, at)),
+    }
+}
+
+/// What regions are told of a removal that took effect at this time.
+pub(super) fn removed_record(remove: &Remove, at: u64) -> NameRecord {
+    let (Order::Local { replica, .. } | Order::Replicated { replica, .. }) = &remove.order;
+    NameRecord {
+        name: remove.name.clone(),
+        state: NameState::Removed(Removal {
+            application_uid: remove.application.clone(),
+            published_at: at,
+            replica: replica.clone(),
+        }),
     }
 }
 
@@ -141,6 +195,68 @@ pub(super) async fn refused(store: &Store, changes: impl IntoIterator<Item = Cha
 impl From<Publish> for Change {
     fn from(publish: Publish) -> Self {
         Self::Published(publish)
+    }
+}
+
+impl From<Remove> for Change {
+    fn from(remove: Remove) -> Self {
+        Self::Removed(remove)
+    }
+}
+
+/// The store, for the cases of all stores.
+pub(super) fn records(store: &ReplicatedStore) -> Store {
+    store.clone()
+}
+
+pub(super) fn target(text: &str) -> TargetRegion {
+    format!("https://{text}.test").parse().unwrap()
+}
+
+/// An event that tells of one snapshot, which need not be stored.
+pub(super) fn event(version: &str) -> RegionEvent {
+    RegionEvent {
+        snapshots: vec![id_of(&snapshot("a.b.c", version, 1))],
+        ..RegionEvent::default()
+    }
+}
+
+/// Stores the snapshots that these events tell of, each in a commit of its own.
+pub(super) async fn announce(store: &ReplicatedStore, versions: &[&str]) -> Vec<RegionEvent> {
+    for version in versions {
+        let document = snapshot("a.b.c", version, 1);
+        let applied = apply(&records(store), stored(&document)).await;
+        assert_eq!(applied, Applied::Done);
+    }
+    versions.iter().map(|version| event(version)).collect()
+}
+
+/// Takes what a target is to be told of next.
+pub(super) async fn take(
+    store: &ReplicatedStore,
+    target: &TargetRegion,
+    taker: &str,
+    limit: usize,
+) -> Vec<QueuedEvent> {
+    store.take(target, taker, limit).await.unwrap()
+}
+
+pub(super) fn content(taken: &[QueuedEvent]) -> Vec<RegionEvent> {
+    taken.iter().map(|taken| taken.event.clone()).collect()
+}
+
+pub(super) fn ids(taken: &[QueuedEvent]) -> Vec<EventId> {
+    taken.iter().map(|taken| taken.id.clone()).collect()
+}
+
+/// Checks that a name answers with nothing, and that nobody has it.
+pub(super) async fn assert_gone(store: &Store, name: &DeploymentName, owners: &[&str]) {
+    let deployment = store.deployment(name).await.unwrap();
+    assert_eq!(deployment, None, "`{name}`");
+    assert_eq!(store.history(name).await.unwrap(), [], "`{name}`");
+    for owner in owners {
+        let names = store.names(&app(owner)).await.unwrap();
+        assert!(!names.contains(name), "`{name}` is still {owner}'s");
     }
 }
 

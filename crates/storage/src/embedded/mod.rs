@@ -1,26 +1,27 @@
 //! The embedded back end: records in one redb file, assets in a directory, no server.
 
+mod claims;
+mod outbox;
+mod outlook;
 mod plan;
+mod records;
+mod replicated;
+mod states;
+mod steps;
 mod tables;
 mod writer;
 
-use std::{error::Error, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
-use async_trait::async_trait;
-use favonius_contract::{
-    ApplicationUid, AssetRef, Deployment, DeploymentName, SnapshotDocument, SnapshotId,
-};
-use futures::{StreamExt, future, stream, stream::BoxStream};
+use claims::Claims;
 use object_store::{ObjectStore, local::LocalFileSystem};
+use plan::Plan;
 use redb::{Database, ReadTransaction, ReadableDatabase};
+use tables::Tables;
 use tokio::sync::{broadcast, mpsc};
-use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 use writer::{Job, Writer};
 
-use crate::{
-    Applied, Change, ChangeEvent, CommitError, ErrorKind, HistoryEntry, RecordStore, StorageError,
-    VersionEntry,
-};
+use crate::{Applied, Change, ChangeEvent, Clock, CommitError, ErrorKind, StorageError};
 
 /// Commits that may wait for the writer; one more waits for room.
 const WAITING_COMMITS: usize = 1024;
@@ -31,11 +32,25 @@ const WAITING_CHANGES: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct EmbeddedRecords {
     db: Arc<Database>,
-    jobs: mpsc::Sender<Job>,
+    lane: Lane,
     changes: broadcast::Sender<ChangeEvent>,
-    /// Dropped after `jobs`, as fields are in their order: it waits for the writer, which waits for jobs.
-    #[expect(dead_code, reason = "held for its drop")]
-    writer: Arc<Writer>,
+    claims: Arc<Claims>,
+    clock: Clock,
+    announces: bool,
+}
+
+/// Where work is done.
+#[derive(Debug, Clone)]
+enum Lane {
+    /// By a thread that writes and by those that may block.
+    Threads {
+        jobs: mpsc::Sender<Job>,
+        /// Dropped after `jobs`, as fields are in their order: it waits for the writer, which waits for jobs.
+        #[expect(dead_code, reason = "held for its drop")]
+        writer: Arc<Writer>,
+    },
+    /// By who asks.
+    Inline,
 }
 
 impl EmbeddedRecords {
@@ -51,11 +66,17 @@ impl EmbeddedRecords {
                 error
             }
         })?;
-        Self::start(db)
+        Self::start(db)?.with_writer()
     }
 
     /// A database that is gone with its last clone.
     pub fn in_memory() -> Result<Self, StorageError> {
+        Self::inline()?.with_writer()
+    }
+
+    /// The same, where whoever reads or commits does the work at once, without other threads: what happens in a runtime of
+    /// one thread whose time is paused is the same at every run. For simulations.
+    pub fn inline() -> Result<Self, StorageError> {
         let backend = redb::backends::InMemoryBackend::new();
         let db = Database::builder()
             .create_with_backend(backend)
@@ -63,18 +84,92 @@ impl EmbeddedRecords {
         Self::start(db)
     }
 
+    /// Tells other regions of what is committed from now on with this store and its later clones, see
+    /// [`ReplicatedRecords`](crate::ReplicatedRecords).
+    #[must_use]
+    pub fn announcing(mut self) -> Self {
+        self.announces = true;
+        self
+    }
+
+    /// Measures with this clock for how long nothing was heard of who has taken an event: in a simulation of many machines each
+    /// has a runtime with a time of its own. What was taken before is free again.
+    #[must_use]
+    pub fn with_stopwatch(mut self, clock: Clock) -> Self {
+        self.claims = Arc::new(Claims::new(Some(clock)));
+        self
+    }
+
+    /// Takes the time of day from this clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     fn start(db: Database) -> Result<Self, StorageError> {
         tables::create(&db)?;
-        let db = Arc::new(db);
         let (changes, _) = broadcast::channel(WAITING_CHANGES);
-        let (jobs, waiting) = mpsc::channel(WAITING_COMMITS);
-        let writer = writer::start(Arc::clone(&db), waiting, changes.clone())?;
         Ok(Self {
-            db,
-            jobs,
+            db: Arc::new(db),
+            lane: Lane::Inline,
             changes,
-            writer: Arc::new(writer),
+            claims: Arc::new(Claims::new(None)),
+            clock: Clock::system(),
+            announces: false,
         })
+    }
+
+    fn with_writer(mut self) -> Result<Self, StorageError> {
+        let (jobs, waiting) = mpsc::channel(WAITING_COMMITS);
+        let writer = writer::start(Arc::clone(&self.db), waiting, self.changes.clone())?;
+        self.lane = Lane::Threads {
+            jobs,
+            writer: Arc::new(writer),
+        };
+        Ok(self)
+    }
+
+    /// Makes the changes, and tells other regions of them or not.
+    async fn commit_and_announce(
+        &self,
+        changes: Vec<Change>,
+        announces: bool,
+    ) -> Result<Vec<Applied>, CommitError> {
+        let queued_at = announces.then(|| self.clock.now_ms());
+        let outcome = self.write(move |tables, told| {
+            let Plan { steps, applied } = match Plan::make(tables, changes)? {
+                Ok(plan) => plan,
+                Err(rejection) => return Ok(Err(rejection)),
+            };
+            if let Some(now_ms) = queued_at
+                && let Some(event) = steps::announcement(&steps)
+            {
+                outbox::announce(tables, &event, now_ms)?;
+            }
+            steps::write(steps, tables, told)?;
+            Ok(Ok(applied))
+        });
+        Ok(outcome.await??)
+    }
+
+    /// Writes in a transaction that it may share with others.
+    async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Tables<'_>, &mut Vec<ChangeEvent>) -> Result<T, redb::Error>
+        + Send
+        + 'static,
+    ) -> Result<T, StorageError> {
+        let ended = || {
+            StorageError::new(ErrorKind::Internal, "commit to", "the database")
+                .because("its writer has ended")
+        };
+        let (job, done) = writer::job(write);
+        match &self.lane {
+            Lane::Threads { jobs, .. } => jobs.send(job).await.map_err(|_| ended())?,
+            Lane::Inline => writer::write(&self.db, vec![job], &self.changes),
+        }
+        done.await.map_err(|_| ended())?
     }
 
     /// Reads in one consistent view, away from the threads that serve.
@@ -84,8 +179,8 @@ impl EmbeddedRecords {
         key: String,
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.read_and_parse(op, key, read, |_, found| Ok(found))
-            .await
+        let read = move |db: &Database| read(&db.begin_read()?);
+        self.read_database(op, key, read).await
     }
 
     /// Reads, and makes of it what the caller wants, under the same key. Documents may have megabytes, so they must not
@@ -97,165 +192,29 @@ impl EmbeddedRecords {
         read: impl FnOnce(&ReadTransaction) -> Result<R, redb::Error> + Send + 'static,
         parse: impl FnOnce(&str, R) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
+        let shown = key.clone();
+        let read = move |db: &Database| Ok(parse(&shown, read(&db.begin_read()?)?));
+        self.read_database(op, key, read).await?
+    }
+
+    /// Works with the database away from the threads that serve.
+    async fn read_database<T: Send + 'static>(
+        &self,
+        op: &'static str,
+        key: String,
+        read: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StorageError> {
         let db = Arc::clone(&self.db);
-        let task = tokio::task::spawn_blocking(move || {
-            let view = db.begin_read().map_err(redb::Error::from);
-            let found = view
-                .and_then(|view| read(&view))
-                .map_err(|error| tables::redb_error(op, &key, error))?;
-            parse(&key, found)
-        });
-        task.await.unwrap_or_else(|error| {
-            Err(StorageError::new(ErrorKind::Internal, op, "the database").because(error))
-        })
-    }
-}
-
-#[async_trait]
-impl RecordStore for EmbeddedRecords {
-    async fn deployment(&self, name: &DeploymentName) -> Result<Option<Deployment>, StorageError> {
-        let key = name.clone();
-        self.read_and_parse(
-            "read deployment",
-            name.to_string(),
-            move |view| tables::deployment(view, key.as_str()),
-            |key, found| {
-                found
-                    .map(|(entry, json)| parse_deployment(&entry, json))
-                    .transpose()
-                    .map_err(|why| {
-                        StorageError::new(ErrorKind::Corrupt, "read deployment", key).because(why)
-                    })
-            },
-        )
-        .await
-    }
-
-    async fn snapshot(&self, id: &SnapshotId) -> Result<Option<SnapshotDocument>, StorageError> {
-        let key = id.clone();
-        self.read_and_parse(
-            "read snapshot",
-            id.to_string(),
-            move |view| tables::snapshot(view, key.as_str()),
-            |key, found| {
-                found
-                    .map(SnapshotDocument::parse)
-                    .transpose()
-                    .map_err(|error| {
-                        StorageError::new(ErrorKind::Corrupt, "read snapshot", key).because(error)
-                    })
-            },
-        )
-        .await
-    }
-
-    async fn known_assets(
-        &self,
-        application: &ApplicationUid,
-    ) -> Result<Vec<AssetRef>, StorageError> {
-        let key = application.to_string();
-        self.read("list assets", key.clone(), move |view| {
-            tables::known_assets(view, &key)
-        })
-        .await
-    }
-
-    async fn knows_asset(
-        &self,
-        application: &ApplicationUid,
-        asset: AssetRef,
-    ) -> Result<bool, StorageError> {
-        let key = application.to_string();
-        self.read("look up asset", key.clone(), move |view| {
-            tables::knows_asset(view, &key, asset)
-        })
-        .await
-    }
-
-    async fn versions(
-        &self,
-        application: &ApplicationUid,
-        limit: usize,
-    ) -> Result<Vec<VersionEntry>, StorageError> {
-        let key = application.to_string();
-        self.read("list versions", key.clone(), move |view| {
-            tables::versions(view, &key, limit)
-        })
-        .await
-    }
-
-    async fn names(
-        &self,
-        application: &ApplicationUid,
-    ) -> Result<Vec<DeploymentName>, StorageError> {
-        let key = application.to_string();
-        self.read("list names", key.clone(), move |view| {
-            tables::names(view, &key)
-        })
-        .await
-    }
-
-    async fn history(&self, name: &DeploymentName) -> Result<Vec<HistoryEntry>, StorageError> {
-        let key = name.clone();
-        self.read_and_parse(
-            "read history",
-            name.to_string(),
-            move |view| tables::history(view, key.as_str()),
-            |key, json| tables::parse_history(key, json.as_deref()),
-        )
-        .await
-    }
-
-    async fn commit(&self, changes: Vec<Change>) -> Result<Vec<Applied>, CommitError> {
-        let stopped = || StorageError::new(ErrorKind::Internal, "commit to", "the database");
-        let (job, done) = Job::new(changes);
-        self.jobs
-            .send(job)
-            .await
-            .map_err(|_| stopped().because("its writer has ended"))?;
-        done.await
-            .map_err(|_| stopped().because("its writer has ended"))?
-    }
-
-    fn changes(&self) -> BoxStream<'static, ChangeEvent> {
-        // Subscribed before the first event, so that nothing falls in between.
-        let changes = BroadcastStream::new(self.changes.subscribe()).map(|change| match change {
-            Ok(change) => change,
-            Err(BroadcastStreamRecvError::Lagged(_)) => ChangeEvent::Connected,
-        });
-        // The store lives as long as its readers: without it there is nothing to read.
-        let keep = self.clone();
-        stream::once(future::ready(ChangeEvent::Connected))
-            .chain(changes)
-            .inspect(move |_| {
-                let _: &Self = &keep;
-            })
-            .boxed()
-    }
-
-    async fn check(&self) -> Result<(), StorageError> {
-        if self.jobs.is_closed() {
-            return Err(StorageError::new(
-                ErrorKind::Internal,
-                "reach",
-                "the database",
-            ));
+        let read = move || read(&db).map_err(|error| tables::redb_error(op, &key, error));
+        if matches!(self.lane, Lane::Inline) {
+            return read();
         }
-        self.read("reach", "the database".into(), |_| Ok(())).await
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|error| {
+                Err(StorageError::new(ErrorKind::Internal, op, "the database").because(error))
+            })
     }
-}
-
-/// What a name's entry and the JSON of its snapshot say.
-fn parse_deployment(
-    entry: &[u8],
-    json: Option<Vec<u8>>,
-) -> Result<Deployment, Box<dyn Error + Send + Sync>> {
-    let entry: HistoryEntry = serde_json::from_slice(entry)?;
-    let document = SnapshotDocument::parse(json.ok_or("its snapshot is gone")?)?;
-    Ok(Deployment {
-        snapshot: document.into_snapshot(),
-        publication: Some(entry.publication),
-    })
 }
 
 /// Assets in a directory, which is made where it is missing. What is stored survives a power cut.

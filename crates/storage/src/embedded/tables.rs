@@ -6,9 +6,9 @@ use redb::{Database, ReadTransaction, Table, TableDefinition, WriteTransaction};
 use crate::{ErrorKind, HistoryEntry, StorageError, VersionEntry};
 
 /// Snapshot id -> JSON as it was uploaded.
-const SNAPSHOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("snapshots");
+pub(super) const SNAPSHOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("snapshots");
 /// Name -> `HistoryEntry` of what it answers with.
-const NAMES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("names");
+pub(super) const NAMES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("names");
 /// Name -> list of `HistoryEntry`, newest first.
 const HISTORY: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("history");
 /// (application, asset)
@@ -17,6 +17,26 @@ const ASSETS: TableDefinition<'_, (&str, &str), ()> = TableDefinition::new("asse
 const VERSIONS: TableDefinition<'_, (&str, u64, &str), ()> = TableDefinition::new("versions");
 /// (application, name)
 const HOSTS: TableDefinition<'_, (&str, &str), ()> = TableDefinition::new("hosts");
+/// Name -> `Removal`, for names that have no entry.
+pub(super) const REMOVALS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("removals");
+/// Number -> (when it was queued, whether it is for one target only, `RegionEvent`).
+pub(super) const OUTBOX: TableDefinition<'_, u64, Queued> = TableDefinition::new("outbox");
+/// (target, number in the outbox)
+pub(super) const QUEUE: TableDefinition<'_, (&str, u64), ()> = TableDefinition::new("queue");
+/// Targets whose queues are open.
+pub(super) const TARGETS: TableDefinition<'_, &str, ()> = TableDefinition::new("targets");
+/// (target, number that the event had in the outbox) -> (when it was queued, when it was buried, why, `RegionEvent`).
+pub(super) const LETTERS: TableDefinition<'_, (&str, u64), Letter> =
+    TableDefinition::new("letters");
+/// "event" -> the number of the next event: none comes twice, as somebody may still hold the one before.
+const NEXT: TableDefinition<'_, &str, u64> = TableDefinition::new("next");
+/// One-time name -> until when it is remembered.
+const ONCE: TableDefinition<'_, &str, u64> = TableDefinition::new("once");
+/// (until when it is remembered, one-time name)
+const ONCE_UNTIL: TableDefinition<'_, (u64, &str), ()> = TableDefinition::new("once_until");
+
+pub(super) type Queued = (u64, bool, &'static [u8]);
+pub(super) type Letter = (u64, u64, &'static str, &'static [u8]);
 
 /// All tables, open for writing.
 pub(super) struct Tables<'t> {
@@ -26,6 +46,14 @@ pub(super) struct Tables<'t> {
     pub(super) assets: Table<'t, (&'static str, &'static str), ()>,
     pub(super) versions: Table<'t, (&'static str, u64, &'static str), ()>,
     pub(super) hosts: Table<'t, (&'static str, &'static str), ()>,
+    pub(super) removals: Table<'t, &'static str, &'static [u8]>,
+    pub(super) outbox: Table<'t, u64, Queued>,
+    pub(super) queue: Table<'t, (&'static str, u64), ()>,
+    pub(super) targets: Table<'t, &'static str, ()>,
+    pub(super) letters: Table<'t, (&'static str, u64), Letter>,
+    pub(super) next: Table<'t, &'static str, u64>,
+    pub(super) once: Table<'t, &'static str, u64>,
+    pub(super) once_until: Table<'t, (u64, &'static str), ()>,
 }
 
 impl<'t> Tables<'t> {
@@ -37,6 +65,14 @@ impl<'t> Tables<'t> {
             assets: transaction.open_table(ASSETS)?,
             versions: transaction.open_table(VERSIONS)?,
             hosts: transaction.open_table(HOSTS)?,
+            removals: transaction.open_table(REMOVALS)?,
+            outbox: transaction.open_table(OUTBOX)?,
+            queue: transaction.open_table(QUEUE)?,
+            targets: transaction.open_table(TARGETS)?,
+            letters: transaction.open_table(LETTERS)?,
+            next: transaction.open_table(NEXT)?,
+            once: transaction.open_table(ONCE)?,
+            once_until: transaction.open_table(ONCE_UNTIL)?,
         })
     }
 }

@@ -1,32 +1,72 @@
-//! The one thread that writes: commits that wait together share one transaction, and so one write to the disk.
+//! The one thread that writes: what waits together shares one transaction, and so one write to the disk.
 
 use std::{sync::Arc, thread::JoinHandle};
 
 use redb::Database;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{
-    plan::Plan,
-    tables::{Tables, redb_error},
-};
-use crate::{Applied, Change, ChangeEvent, CommitError, ErrorKind, StorageError};
+use super::tables::{Tables, redb_error};
+use crate::{ChangeEvent, ErrorKind, StorageError};
 
-/// Commits that share a transaction at most.
+/// Jobs that share a transaction at most.
 const BATCH: usize = 128;
 
-/// A commit that waits for the writer.
-#[derive(Debug)]
-pub(super) struct Job {
-    changes: Vec<Change>,
-    done: oneshot::Sender<Result<Vec<Applied>, CommitError>>,
+/// Something that waits to be written.
+pub(super) type Job = Box<dyn Work>;
+
+pub(super) trait Work: Send {
+    /// Writes, and adds what readers are to be told. Called once.
+    fn write(
+        &mut self,
+        tables: &mut Tables<'_>,
+        told: &mut Vec<ChangeEvent>,
+    ) -> Result<(), redb::Error>;
+
+    /// Tells the caller what came of it, unless it has left. To be told is to be safe: only after the transaction.
+    fn answer(self: Box<Self>, written: Result<(), StorageError>);
 }
 
-impl Job {
-    pub(super) fn new(
-        changes: Vec<Change>,
-    ) -> (Self, oneshot::Receiver<Result<Vec<Applied>, CommitError>>) {
-        let (done, receiver) = oneshot::channel();
-        (Self { changes, done }, receiver)
+struct Waiting<T, F> {
+    write: Option<F>,
+    outcome: Option<T>,
+    done: oneshot::Sender<Result<T, StorageError>>,
+}
+
+/// Makes a job, and what its outcome comes from.
+pub(super) fn job<T, F>(write: F) -> (Job, oneshot::Receiver<Result<T, StorageError>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&mut Tables<'_>, &mut Vec<ChangeEvent>) -> Result<T, redb::Error> + Send + 'static,
+{
+    let (done, receiver) = oneshot::channel();
+    let job = Waiting {
+        write: Some(write),
+        outcome: None,
+        done,
+    };
+    (Box::new(job), receiver)
+}
+
+impl<T, F> Work for Waiting<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tables<'_>, &mut Vec<ChangeEvent>) -> Result<T, redb::Error> + Send,
+{
+    fn write(
+        &mut self,
+        tables: &mut Tables<'_>,
+        told: &mut Vec<ChangeEvent>,
+    ) -> Result<(), redb::Error> {
+        if let Some(write) = self.write.take() {
+            self.outcome = Some(write(tables, told)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, written: Result<(), StorageError>) {
+        let Self { outcome, done, .. } = *self;
+        let lost = || StorageError::new(ErrorKind::Internal, "commit to", "the database");
+        drop(done.send(written.and_then(|()| outcome.ok_or_else(lost))));
     }
 }
 
@@ -52,7 +92,7 @@ pub(super) fn start(
     let run = move || {
         let mut jobs = Vec::with_capacity(BATCH);
         while waiting.blocking_recv_many(&mut jobs, BATCH) > 0 {
-            write(&db, jobs.drain(..), &changes);
+            write(&db, std::mem::take(&mut jobs), &changes);
         }
     };
     let thread = std::thread::Builder::new()
@@ -63,38 +103,28 @@ pub(super) fn start(
     })
 }
 
-/// Writes all jobs in one transaction. A job that is not allowed changes nothing and does not hold up the others; when
-/// the transaction fails, all fail.
-fn write(db: &Database, jobs: impl Iterator<Item = Job>, changes: &broadcast::Sender<ChangeEvent>) {
-    let mut allowed = Vec::new();
-    let mut jobs = jobs.peekable();
-    let mut all = || -> Result<Vec<ChangeEvent>, redb::Error> {
+/// Writes all jobs in one transaction: when it fails, all fail.
+pub(super) fn write(db: &Database, mut jobs: Vec<Job>, changes: &broadcast::Sender<ChangeEvent>) {
+    let all = |jobs: &mut [Job]| -> Result<Vec<ChangeEvent>, redb::Error> {
         let transaction = db.begin_write()?;
-        let mut events = Vec::new();
+        let mut told = Vec::new();
         {
             let mut tables = Tables::open(&transaction)?;
-            for Job { changes, done } in jobs.by_ref() {
-                match Plan::make(&tables, changes)? {
-                    Ok(plan) => {
-                        // Answered only after the transaction: to be told is to be safe.
-                        allowed.push((done, plan.applied()));
-                        plan.write(&mut tables, &mut events)?;
-                    }
-                    Err(rejection) => answer(done, Err(rejection.into())),
-                }
+            for job in jobs {
+                job.write(&mut tables, &mut told)?;
             }
         }
         transaction.commit()?;
-        Ok(events)
+        Ok(told)
     };
-    match all() {
-        Ok(events) => {
-            for event in events {
+    match all(&mut jobs) {
+        Ok(told) => {
+            for event in told {
                 // Nobody listens: nobody has anything to forget.
                 drop(changes.send(event));
             }
-            for (done, applied) in allowed {
-                answer(done, Ok(applied));
+            for job in jobs {
+                job.answer(Ok(()));
             }
         }
         Err(error) => {
@@ -103,25 +133,12 @@ fn write(db: &Database, jobs: impl Iterator<Item = Job>, changes: &broadcast::Se
                 error = &error as &dyn std::error::Error,
                 "Could not write records"
             );
-            let kind = error.kind();
-            let failed = || {
-                StorageError::new(kind, "commit to", "the database")
-                    .because("writing failed; the log of the process says why")
-            };
-            for (done, _) in allowed {
-                answer(done, Err(failed().into()));
-            }
             for job in jobs {
-                answer(job.done, Err(failed().into()));
+                let failed = StorageError::new(error.kind(), "commit to", "the database");
+                job.answer(Err(
+                    failed.because("writing failed; the log of the process says why")
+                ));
             }
         }
     }
-}
-
-/// Tells the caller, unless it has left.
-fn answer(
-    done: oneshot::Sender<Result<Vec<Applied>, CommitError>>,
-    result: Result<Vec<Applied>, CommitError>,
-) {
-    drop(done.send(result));
 }

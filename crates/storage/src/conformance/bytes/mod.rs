@@ -142,6 +142,7 @@ fn claim(asset: AssetRef, path: &str) -> Claim<'_> {
     Claim {
         asset,
         path,
+        path_is_listed: false,
         content_hash_too: false,
         check: HashCheck::Strict,
     }

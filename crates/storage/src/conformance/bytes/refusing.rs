@@ -163,6 +163,7 @@ pub async fn a_hash_of_the_content_alone_may_be_allowed(store: Store) {
         "{strict:?}"
     );
     let allowed = Claim {
+        path_is_listed: false,
         content_hash_too: true,
         ..claim(plain, "zephyr-manifest.json")
     };
