@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::{
-    Forbidden, Refusal, Scope, Unauthenticated, VerifierOptions, WriteToken, object::Object,
-    write_token::is_replica_name,
+    Forbidden, Refusal, Scope, Unauthenticated, VerifierOptions, WriteToken,
+    object::Object,
+    write_token::{is_replica_name, is_token_id},
 };
 
 /// By how many seconds the clocks of workers and of whoever mints may differ.
@@ -24,20 +25,32 @@ pub(crate) fn check(
     options: VerifierOptions,
     now_s: u64,
 ) -> Result<WriteToken, Refusal> {
-    check_times(claims, now_s)?;
+    let expires_at_s = check_times(claims, now_s)?;
     if claims.get("can_write") != Some(&Value::Bool(true)) {
         return Err(Forbidden::NotWritable.into());
     }
+    let scope = scope(claims, options)?;
+    let (token_id, request) = match &scope {
+        Scope::Replica { .. } => one_time(claims)?,
+        // A control plane may put ids of its own into the tokens of people. They mean nothing here.
+        Scope::Application(_) | Scope::Any | Scope::Operator => (None, None),
+    };
     Ok(WriteToken {
-        scope: scope(claims, options)?,
+        scope,
         username: person(claims, "username")?,
         user_uuid: person(claims, "user_uuid")?,
+        token_id,
+        request,
+        expires_at_s,
+        // It is no reason to refuse anybody but a replica, so it may be of any form.
+        issued_at_s: claims.get("iat").and_then(Value::as_u64),
     })
 }
 
-fn check_times(claims: &Object, now_s: u64) -> Result<(), Unauthenticated> {
-    let expires = claims.get("exp").ok_or(Unauthenticated::NoExpiry)?;
-    if now_s >= seconds(expires)?.saturating_add(LEEWAY_S) {
+/// Gives the time at which the token expires.
+fn check_times(claims: &Object, now_s: u64) -> Result<u64, Unauthenticated> {
+    let expires = seconds(claims.get("exp").ok_or(Unauthenticated::NoExpiry)?)?;
+    if now_s >= expires.saturating_add(LEEWAY_S) {
         return Err(Unauthenticated::Expired);
     }
     if let Some(starts) = claims.get("nbf")
@@ -45,7 +58,7 @@ fn check_times(claims: &Object, now_s: u64) -> Result<(), Unauthenticated> {
     {
         return Err(Unauthenticated::NotYetValid);
     }
-    Ok(())
+    Ok(expires)
 }
 
 fn seconds(value: &Value) -> Result<u64, Unauthenticated> {
@@ -75,6 +88,20 @@ fn scope(claims: &Object, options: VerifierOptions) -> Result<Scope, Forbidden> 
         (Some(_), None) => Err(Forbidden::BadApplication),
         (None, None) if options.require_application => Err(Forbidden::NoApplication),
         (None, None) => Ok(Scope::Any),
+    }
+}
+
+/// What makes a replica's token one for a single request: its id, and the request.
+fn one_time(claims: &Object) -> Result<(Option<String>, Option<String>), Forbidden> {
+    let text = |name| match claims.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) if is_token_id(text) => Ok(Some(text.clone())),
+        Some(_) => Err(Forbidden::BadOneTime),
+    };
+    match (text("jti")?, text("req")?) {
+        // Without an id it would count as one for any request.
+        (None, Some(_)) => Err(Forbidden::BadOneTime),
+        both => Ok(both),
     }
 }
 

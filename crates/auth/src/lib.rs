@@ -6,8 +6,11 @@
 //! 3. It names the application that it is for. `*` stands for every application: an operator's token, or with
 //!    `replica` that of another region.
 //! 4. Two kinds of refusal: [`Unauthenticated`] (HTTP 401, the client then forgets its login) and [`Forbidden`]
-//!    (403). The first is only ever for a token that is absent, unreadable, not signed by us, or out of date.
-//! 5. Nothing here prints a key, a token or a person's name, `Debug` included.
+//!    (403). The first is only ever for a token that is absent, unreadable, not signed by us, or out of date, or that a
+//!    replica may not use for this request.
+//! 5. A replica's token may be for one request ([`WriteToken::is_one_time`]): `jti` is its id, `req` the digest of the
+//!    request ([`request_digest`]). Who takes it checks both, and remembers the id.
+//! 6. Nothing here prints a key, a token or a person's name, `Debug` included.
 //!
 //! ```
 //! use std::time::Duration;
@@ -36,6 +39,7 @@ mod object;
 mod pem;
 mod problem;
 mod refusal;
+mod request;
 mod verify;
 mod write_token;
 
@@ -46,5 +50,6 @@ pub use claims::{LATEST_TIME_S, LEEWAY_S};
 pub use mint::{MintProblem, MintRequest, Minter};
 pub use problem::{KeyDefect, KeyProblem, KeyRole};
 pub use refusal::{Forbidden, Refusal, Unauthenticated};
+pub use request::request_digest;
 pub use verify::{MAX_TOKEN_BYTES, Verifier, VerifierOptions};
-pub use write_token::{MAX_REPLICA_NAME, Scope, WriteToken};
+pub use write_token::{MAX_ONE_TIME, MAX_REPLICA_NAME, MAX_TOKEN_ID, Scope, WriteToken};

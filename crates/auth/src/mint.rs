@@ -6,8 +6,10 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
 use crate::{
-    KeyProblem, KeyRole, LATEST_TIME_S, MAX_REPLICA_NAME, MAX_TOKEN_BYTES, Scope,
-    claims::EVERY_APPLICATION, key::minting_key, write_token::is_replica_name,
+    KeyProblem, KeyRole, LATEST_TIME_S, MAX_REPLICA_NAME, MAX_TOKEN_BYTES, MAX_TOKEN_ID, Scope,
+    claims::EVERY_APPLICATION,
+    key::minting_key,
+    write_token::{is_replica_name, is_token_id},
 };
 
 /// What a token is to say.
@@ -20,6 +22,10 @@ pub struct MintRequest {
     pub username: Option<String>,
     /// For how long, counted from the time of minting. Rounded up to a second.
     pub lifetime: Duration,
+    /// Its id, if a replica is to use it once.
+    pub token_id: Option<String>,
+    /// The request that it is for, see [`request_digest`](crate::request_digest).
+    pub request: Option<String>,
 }
 
 impl MintRequest {
@@ -29,6 +35,8 @@ impl MintRequest {
             scope,
             username: None,
             lifetime,
+            token_id: None,
+            request: None,
         }
     }
 
@@ -36,6 +44,14 @@ impl MintRequest {
     #[must_use]
     pub fn for_user(mut self, username: impl Into<String>) -> Self {
         self.username = Some(username.into());
+        self
+    }
+
+    /// The same for one request, which has this digest. The id must be a new one, that nobody can guess.
+    #[must_use]
+    pub fn for_request(mut self, token_id: impl Into<String>, digest: impl Into<String>) -> Self {
+        self.token_id = Some(token_id.into());
+        self.request = Some(digest.into());
         self
     }
 }
@@ -62,6 +78,11 @@ pub enum MintProblem {
         "the name of a replica has to have 1 to {MAX_REPLICA_NAME} bytes and no control characters"
     )]
     ReplicaName,
+    /// The id or the request cannot be one, or the token is not a replica's.
+    #[error(
+        "a token for one request is a replica's, and its id has to have 1 to {MAX_TOKEN_ID} printable characters"
+    )]
+    OneTime,
     /// It would be longer than [`MAX_TOKEN_BYTES`], and be refused.
     #[error("the token would be longer than {MAX_TOKEN_BYTES} bytes: shorten the user's name")]
     TooLong,
@@ -84,6 +105,10 @@ struct Claims<'a> {
     username: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replica: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    req: Option<&'a str>,
     iat: u64,
     exp: u64,
 }
@@ -108,11 +133,18 @@ impl Minter {
             }
             Scope::Replica { .. } => return Err(MintProblem::ReplicaName),
         };
+        let (jti, req) = (request.token_id.as_deref(), request.request.as_deref());
+        let is_usable = |text: &str| replica.is_some() && is_token_id(text);
+        if !jti.is_none_or(is_usable) || !req.is_none_or(is_usable) {
+            return Err(MintProblem::OneTime);
+        }
         let claims = Claims {
             application_uid,
             can_write: true,
             username: request.username.as_deref(),
             replica,
+            jti,
+            req,
             iat: now_s,
             exp: expiry(now_s, request.lifetime).ok_or(MintProblem::Lifetime)?,
         };

@@ -5,7 +5,7 @@
 
 use favonius_contract::ApplicationUid;
 
-use crate::{LATEST_TIME_S, MAX_REPLICA_NAME, MAX_TOKEN_BYTES};
+use crate::{LATEST_TIME_S, MAX_REPLICA_NAME, MAX_TOKEN_BYTES, MAX_TOKEN_ID};
 
 /// A refusal: the text says why and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +74,28 @@ pub enum Unauthenticated {
         "the write permission is not valid yet: have the clocks of the edge and of the control plane compared"
     )]
     NotYetValid,
+    /// A replica's token that has to be for one request is for any.
+    #[error("the permission of a replica has to be for one request here: its worker is too old")]
+    NotBound,
+    /// A replica's token for one request does not say when it was issued, or is valid for more than
+    /// [`MAX_ONE_TIME`](crate::MAX_ONE_TIME).
+    #[error(
+        "the permission of a replica is valid for more than 5 minutes, or from a time to come: have the clocks of the regions compared"
+    )]
+    Lifetime,
+    /// A replica's token is for another request than this one.
+    #[error(
+        "the permission of a replica is for another request: what stands between the regions must not change requests"
+    )]
+    Foreign,
+    /// A replica's token names the replica that is asked.
+    #[error(
+        "the permission names this replica itself: each region needs a name of its own, and must not be listed as its own target"
+    )]
+    OwnReplica,
+    /// A replica's token was used before.
+    #[error("the permission of a replica was used before: it is for one request")]
+    Replayed,
 }
 
 impl Unauthenticated {
@@ -90,6 +112,11 @@ impl Unauthenticated {
             Self::BadTime => "bad_time",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
+            Self::NotBound => "not_bound",
+            Self::Lifetime => "lifetime",
+            Self::Foreign => "foreign",
+            Self::OwnReplica => "own_replica",
+            Self::Replayed => "replayed",
         }
     }
 }
@@ -129,6 +156,14 @@ pub enum Forbidden {
         "the write permission names its user by something that is not text: whoever issues it has to correct that"
     )]
     BadUser,
+    /// `jti` or `req` of a replica's token is not text, or too long, or `req` is there alone.
+    #[error(
+        "the permission of a replica has an id that is not 1 to {MAX_TOKEN_ID} printable characters: whoever issues it has to correct that"
+    )]
+    BadOneTime,
+    /// It is not a replica's, and has to be.
+    #[error("only another region may send this: the permission is not that of a replica")]
+    NotReplica,
 }
 
 impl Forbidden {
@@ -141,6 +176,8 @@ impl Forbidden {
             Self::OtherApplication { .. } => "other_application",
             Self::BadReplica => "bad_replica",
             Self::BadUser => "bad_user",
+            Self::BadOneTime => "bad_one_time",
+            Self::NotReplica => "not_replica",
         }
     }
 }
@@ -153,7 +190,7 @@ mod tests {
     fn no_client_cuts_a_word_out_of_a_message() {
         use Forbidden as F;
         use Unauthenticated as U;
-        let refusals: [Refusal; 16] = [
+        let refusals: [Refusal; 23] = [
             U::Missing.into(),
             U::TooLong.into(),
             U::Malformed.into(),
@@ -164,6 +201,11 @@ mod tests {
             U::BadTime.into(),
             U::Expired.into(),
             U::NotYetValid.into(),
+            U::NotBound.into(),
+            U::Lifetime.into(),
+            U::Foreign.into(),
+            U::OwnReplica.into(),
+            U::Replayed.into(),
             F::NotWritable.into(),
             F::NoApplication.into(),
             F::BadApplication.into(),
@@ -174,6 +216,8 @@ mod tests {
             .into(),
             F::BadReplica.into(),
             F::BadUser.into(),
+            F::BadOneTime.into(),
+            F::NotReplica.into(),
         ];
         for refusal in refusals {
             let message = refusal.to_string().to_lowercase();

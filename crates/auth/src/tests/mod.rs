@@ -10,6 +10,7 @@ mod bad_tokens;
 mod good_tokens;
 mod jwks;
 mod keys;
+mod one_time;
 mod random;
 
 use std::sync::LazyLock;
