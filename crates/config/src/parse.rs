@@ -10,7 +10,7 @@ use std::{
 
 use crate::{problem::Reason, read::read_bytes, source::parse_array};
 
-/// Bound for every timeout and interval: longer ones are slips, such as seconds taken for
+/// Bound for nearly every timeout and interval: longer ones are slips, such as seconds taken for
 /// milliseconds.
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
@@ -33,7 +33,14 @@ pub(crate) fn whole(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, 
 
 /// Milliseconds, at most an hour.
 pub(crate) fn millis(least: u64) -> impl Fn(&str) -> Result<Duration, Reason> {
-    let number = whole(least..=HOUR_MS);
+    millis_within(least..=HOUR_MS)
+}
+
+/// Milliseconds, within `range`.
+pub(crate) fn millis_within(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<Duration, Reason> {
+    let number = whole(range);
     move |text| match number(text) {
         Ok(number) => Ok(Duration::from_millis(number)),
         Err(reason) => Err(Reason::new(format!("{reason} (milliseconds)"))),

@@ -142,6 +142,16 @@ keys! { BACKENDS:
     REPLICATION {
         name: "ZE_WORKER_REPLICATION", section: Replication, default: Value("worker"), secret: false,
         example: "relay",
-        about: "Who delivers changes: the `worker` itself, or `relay` to leave it to `favonius-relay`.",
+        about: "Who delivers changes: the `worker` itself, or `relay` to leave it to `favonius-relay`, which needs storage that it can share, not `embedded`.",
+    }
+    READ_THROUGH {
+        name: "ZE_WORKER_READ_THROUGH", section: Replication, default: Value("true"), secret: false,
+        example: "false",
+        about: "Whether a file that a deployment lists and the bucket lacks is fetched from another region when it is asked for: `true`, or `false` to answer 503 until it has come.",
+    }
+    REPAIR_INTERVAL_MS {
+        name: "ZE_WORKER_REPAIR_INTERVAL_MS", section: Replication, default: Value("600000"), secret: false,
+        example: "600000",
+        about: "Time between two comparisons with each other region, in milliseconds, from 1 s to one day. What differs is sent.",
     }
 }

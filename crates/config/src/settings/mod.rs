@@ -83,6 +83,9 @@ impl Settings {
         let storage = Storage::read(reader);
         let replication = Replication::read(reader);
         let telemetry = Telemetry::read(reader);
+        if let (Ok(storage), Ok(replication)) = (&storage, &replication) {
+            replication.check_storage(storage, reader)?;
+        }
         Ok(Self {
             server: server?,
             jwt: jwt?,

@@ -79,10 +79,29 @@ const MS: &str = "is not a whole number from 1 to 3600000 (milliseconds)";
 const NO_URL: &str = "is not a URL that starts with http:// or https://";
 const MISSING: &str = "cannot be read: No such file or directory (os error 2)";
 const NO_TEXT: [(&str, &str); 0] = [];
+const REPLICA: &[(&str, &str)] = &[("ZE_WORKER_REPLICA_NAME", "eu")];
 const TO_COLLECTOR: &[(&str, &str)] = &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c")];
 
 #[rustfmt::skip] // a table
+fn replication() -> [Row; 5] {
+    [
+        Row { key: "ZE_WORKER_REPLICA_NAME", besides: &[], get: |s| format!("{:?}", s.replication.name), default: Some("None"), values: [("eu-1", "Some(\"eu-1\")"), ("7", "Some(\"7\")")], bad: Some(("a\u{1}b", "holds a control character")) },
+        Row { key: "ZE_WORKER_REPLICAS_URLS", besides: REPLICA, get: |s| format!("{:?}", s.replication.urls), default: Some("[]"), values: [("https://a.example, http://b:1/x", "[https://a.example/, http://b:1/x]"), ("http://c", "[http://c/]")], bad: Some(("a.example", NO_URL)) },
+        Row { key: "ZE_WORKER_REPLICATION", besides: REPLICA, get: |s| format!("{:?}", s.replication.delivery), default: Some("Worker"), values: [("relay", "Relay"), ("worker", "Worker")], bad: Some(("off", "is none of: worker relay")) },
+        Row { key: "ZE_WORKER_READ_THROUGH", besides: REPLICA, get: |s| s.replication.read_through.to_string(), default: Some("true"), values: [("true", "true"), ("0", "false")], bad: Some(("yes", BOOL)) },
+        Row { key: "ZE_WORKER_REPAIR_INTERVAL_MS", besides: REPLICA, get: |s| format!("{:?}", s.replication.repair_every), default: Some("600s"), values: [("1000", "1s"), ("86400000", "86400s")], bad: Some(("999", "is not a whole number from 1000 to 86400000 (milliseconds)")) },
+    ]
+}
+
+/// Every key.
 fn rows() -> Vec<Row> {
+    let mut rows = rows_but_replication();
+    rows.extend(replication());
+    rows
+}
+
+#[rustfmt::skip] // a table
+fn rows_but_replication() -> Vec<Row> {
     let row = |key, get, default, values, bad| Row { key, besides: &NO_TEXT, get, default: Some(default), values, bad };
     let flag = |key, get, default| row(key, get, default, [("true", "true"), ("0", "false")], Some(("yes", BOOL)));
     let millis = |key, get, default| row(key, get, default, [("1", "1ms"), ("90000", "90s")], Some(("0", MS)));
@@ -132,9 +151,6 @@ fn rows() -> Vec<Row> {
         row("ZE_WORKER_REDIS_DB", |s| redis(s).db.to_string(), "0", [("1", "1"), ("15", "15")], Some(("one", "is not a whole number from 0 to 2147483647"))),
         row("ZE_WORKER_REDIS_PREFIX_ENVS", |s| redis(s).prefix_envs.clone(), "{ze-k8s-worker}:envs:", [("{x}:e:", "{x}:e:"), ("e:", "e:")], Some(("a\u{1}b", "holds a control character"))),
         row("ZE_WORKER_REDIS_PREFIX_SNAPSHOTS", |s| redis(s).prefix_snapshots.clone(), "{ze-k8s-worker}:snapshots:", [("{x}:s:", "{x}:s:"), ("s:", "s:")], Some(("a\u{1}b", "holds a control character"))),
-        row("ZE_WORKER_REPLICA_NAME", |s| format!("{:?}", s.replication.name), "None", [("eu-1", "Some(\"eu-1\")"), ("7", "Some(\"7\")")], Some(("a\u{1}b", "holds a control character"))),
-        Row { key: "ZE_WORKER_REPLICAS_URLS", besides: &[("ZE_WORKER_REPLICA_NAME", "eu")], get: |s| format!("{:?}", s.replication.urls), default: Some("[]"), values: [("https://a.example, http://b:1/x", "[https://a.example/, http://b:1/x]"), ("http://c", "[http://c/]")], bad: Some(("a.example", NO_URL)) },
-        Row { key: "ZE_WORKER_REPLICATION", besides: &[("ZE_WORKER_REPLICA_NAME", "eu")], get: |s| format!("{:?}", s.replication.delivery), default: Some("Worker"), values: [("relay", "Relay"), ("worker", "Worker")], bad: Some(("off", "is none of: worker relay")) },
         Row { key: "OTEL_SDK_DISABLED", besides: TO_COLLECTOR, get: |s| format!("{} {}", s.telemetry.disabled, s.telemetry.is_exporting()), default: Some("false true"), values: [("true", "true false"), ("false", "false true")], bad: Some(("yes", BOOL)) },
         row("OTEL_SERVICE_NAME", |s| s.telemetry.service_name.clone(), "ze-k8s-workers", [("edge", "edge"), ("42", "42")], Some(("a\u{1}b", "holds a control character"))),
         row("OTEL_RESOURCE_ATTRIBUTES", attributes, "deployment.environment.name=production", [("a=b%20c", "a=b c; deployment.environment.name=production"), ("deployment.environment.name=x", "deployment.environment.name=x")], Some(("a=b,c", "is wrong in pair 2: there is no `=`"))),

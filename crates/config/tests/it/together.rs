@@ -68,6 +68,16 @@ fn keys_that_contradict_each_other_are_problems() {
 }
 
 #[test]
+fn a_relay_cannot_share_embedded_storage() {
+    let relay = ("ZE_WORKER_REPLICATION", "relay");
+    let setup = Setup::embedded().with_all(&[REPLICA, relay]);
+    let expected = "ZE_WORKER_REPLICATION (environment): is relay, which cannot read the storage";
+    assert_lines("relay", &setup.problems(), &[expected]);
+    assert!(Setup::embedded().with_all(&[relay]).load().is_ok());
+    assert!(Setup::embedded().with_all(&[REPLICA]).load().is_ok());
+}
+
+#[test]
 fn missing_keys_are_not_reported_while_it_is_open_whether_they_are_needed() {
     for (key, value) in [
         ("ZE_WORKER_STORAGE", "x"),
@@ -111,6 +121,8 @@ const ODDITIES: &[Case] = &[
     ("keys beside other credentials", &[("ZE_WORKER_S3_CREDENTIALS", "environment")], &["ZE_WORKER_S3_ACCESS_KEY_ID (environment): has no effect", "ZE_WORKER_S3_SECRET_ACCESS_KEY (environment): has no effect"]),
     ("URLs without a name", &[("ZE_WORKER_REPLICAS_URLS", "http://a")], &["ZE_WORKER_REPLICAS_URLS (environment): has no effect"]),
     ("relay without a name", &[("ZE_WORKER_REPLICATION", "relay")], &["ZE_WORKER_REPLICATION (environment): has no effect"]),
+    ("the rest of replication without a name", &[("ZE_WORKER_READ_THROUGH", "true"), ("ZE_WORKER_REPAIR_INTERVAL_MS", "1000")], &["ZE_WORKER_READ_THROUGH (environment): has no effect", "ZE_WORKER_REPAIR_INTERVAL_MS (environment): has no effect"]),
+    ("all of replication", &[REPLICA, ("ZE_WORKER_REPLICATION", "relay"), ("ZE_WORKER_READ_THROUGH", "false"), ("ZE_WORKER_REPAIR_INTERVAL_MS", "1000")], &[]),
     ("a URL twice", &[REPLICA, ("ZE_WORKER_REPLICAS_URLS", "http://a/x,http://b,http://A/x/")], &["ZE_WORKER_REPLICAS_URLS (environment): names http://a/x/ more than once"]),
     ("directory without embedded storage", &[("ZE_WORKER_DATA_DIR", "/x")], &["ZE_WORKER_STORAGE (default): is s3-redis, so nothing reads ZE_WORKER_DATA_DIR"]),
     ("back ends with embedded storage", &[("ZE_WORKER_STORAGE", "embedded")], &["ZE_WORKER_STORAGE (environment): is embedded, so nothing reads ZE_WORKER_S3_ENDPOINT, ZE_WORKER_S3_BUCKET,"]),
