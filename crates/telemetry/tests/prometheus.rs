@@ -12,7 +12,8 @@ use std::{
 use favonius_telemetry::{
     Instruments, MetricsFormat, Prometheus, Telemetry, TelemetryGuard, TelemetrySettings,
     instruments::{
-        Backend, Cache, Check, Ending, Intake, Lookup, Operation, Outcome, Reading, Request, Route,
+        Backend, Cache, Check, Delivery, Ending, Intake, Lookup, Operation, Outcome, ReadThrough,
+        Reading, Receipt, Received, Repair, ReplicaRejection, Request, Route, TargetReading,
         Upload,
     },
     stdout::Output,
@@ -45,6 +46,28 @@ fn measure(instruments: &Instruments) {
     for reading in WATCHED {
         instruments.watch(reading, || 7);
     }
+    replicate(instruments);
+}
+
+/// Measures everything of replication once.
+fn replicate(instruments: &Instruments) {
+    instruments.expect_replication(&["https://us.test/"]);
+    instruments.replication_event("https://us.test", Delivery::Delivered);
+    instruments.replication_events("https://us.test", Delivery::Trimmed, 4);
+    instruments.replication_sent("https://us.test", 1000);
+    instruments.repair("https://us.test", Repair::Different);
+    instruments.received(Received::Name, Receipt::Older);
+    instruments.replica_rejected(ReplicaRejection::Replayed);
+    instruments.read_through(ReadThrough::Fetched);
+    instruments.watch_replication("https://us.test", || {
+        Some(TargetReading {
+            waiting: 3,
+            lag_s: 1.5,
+            buried: 2,
+            last_success_s: Some(1_800_000_000),
+            up: Some(true),
+        })
+    });
 }
 
 /// What others than the instruments themselves tell.
@@ -131,6 +154,50 @@ fn text_format() {
     }
     let not_ready = prometheus.text(MetricsFormat::Text, false);
     assert!(not_ready.contains("\nfavonius_ready 0\n"));
+}
+
+#[test]
+fn replication_by_target() {
+    let (_guard, instruments, prometheus) = start();
+    let text = prometheus.text(MetricsFormat::Text, true);
+    assert!(!text.contains("target="), "replication is off\n{text}");
+    for line in [
+        r#"favonius_replication_received_total{kind="asset",outcome="incomplete"} 0"#,
+        r#"favonius_replication_rejected_total{reason="own_replica"} 0"#,
+        r#"favonius_replication_read_through_total{outcome="busy"} 0"#,
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line} in\n{text}");
+    }
+    replicate(&instruments);
+    // One that has never been reached, and one that cannot be told of now.
+    instruments.watch_replication("https://ap.test:8443/in", || Some(TargetReading::default()));
+    instruments.watch_replication("https://sa.test", || None);
+    let text = prometheus.text(MetricsFormat::Text, true);
+    for line in [
+        r#"favonius_replication_events_total{outcome="delivered",target="us.test"} 1"#,
+        r#"favonius_replication_events_total{outcome="trimmed",target="us.test"} 4"#,
+        r#"favonius_replication_events_total{outcome="buried",target="us.test"} 0"#,
+        r#"favonius_replication_sent_bytes_total{target="us.test"} 1000"#,
+        r#"favonius_replication_repairs_total{outcome="different",target="us.test"} 1"#,
+        r#"favonius_replication_repairs_total{outcome="failed",target="us.test"} 0"#,
+        r#"favonius_replication_waiting{target="us.test"} 3"#,
+        r#"favonius_replication_lag_seconds{target="us.test"} 1.5"#,
+        r#"favonius_replication_buried{target="us.test"} 2"#,
+        r#"favonius_replication_last_success_seconds{target="us.test"} 1800000000"#,
+        r#"favonius_replication_up{target="us.test"} 1"#,
+        r#"favonius_replication_waiting{target="ap.test:8443/in"} 0"#,
+        r#"favonius_replication_lag_seconds{target="ap.test:8443/in"} 0"#,
+        r#"favonius_replication_received_total{kind="name",outcome="older"} 1"#,
+        r#"favonius_replication_rejected_total{reason="replayed"} 1"#,
+        r#"favonius_replication_read_through_total{outcome="fetched"} 1"#,
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line} in\n{text}");
+    }
+    assert!(!text.contains("sa.test"), "{text}");
+    assert!(
+        !text.contains(r#"replication_up{target="ap.test"#),
+        "{text}"
+    );
 }
 
 #[test]

@@ -24,6 +24,7 @@ macro_rules! label {
         }
     };
 }
+pub(super) use label;
 
 label! {
     /// Which part of the edge answers a request (`http.route`): never the path itself.

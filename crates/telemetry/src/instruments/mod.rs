@@ -1,6 +1,7 @@
 //! What is measured, each defined once, for OTLP and Prometheus alike.
 //!
-//! 1. Labels are enums of few values. No hostname, path, application or user can become one.
+//! 1. Labels are enums of few values. No hostname of a deployment, path, application or user can become one; the regions that
+//!    are sent to can, for the configuration bounds them.
 //! 2. A measurement takes no lock that is held for long, and that of a usual request no allocation. Where nothing reads metrics
 //!    it is one comparison.
 //! 3. What changes by itself is read when somebody asks ([`Instruments::watch`]).
@@ -10,6 +11,7 @@ mod labels;
 mod operations;
 mod process;
 mod readings;
+mod replication;
 mod requests;
 mod runtime;
 
@@ -34,6 +36,10 @@ pub use labels::{
 use operations::Operations;
 pub use readings::Reading;
 use readings::Readings;
+use replication::Replication;
+pub use replication::{
+    Delivery, ReadThrough, Receipt, Received, Repair, ReplicaRejection, TargetReading,
+};
 pub use requests::Request;
 use requests::Requests;
 
@@ -66,6 +72,7 @@ struct Inner {
     served_stale: Counter<u64>,
     pending: Counter<u64>,
     refusals: Counter<u64>,
+    replication: Replication,
     readings: Readings,
 }
 
@@ -137,6 +144,7 @@ impl Instruments {
                 "{request}",
                 "Requests to write that were refused for what they say of who sends them.",
             ),
+            replication: Replication::new(meter),
             readings: Readings::new(meter),
         };
         inner.begin_at_zero();
