@@ -59,6 +59,7 @@ async fn deployed(options: EdgeOptions) -> Edge {
             Verifier::new(SECRET, None, VerifierOptions::default()).expect("a usable secret"),
         ),
         clock: Clock::manual(NOW_MS),
+        replication: None,
     };
     let edge = Edge::new(backends, options);
     let application = APPLICATION.parse().expect("a well-formed uid");

@@ -38,6 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         records: Arc::new(EmbeddedRecords::in_memory()?),
         verifier: Arc::new(Verifier::new(SECRET, None, VerifierOptions::default())?),
         clock: clock.clone(),
+        replication: None,
     };
     let edge = Edge::new(backends, EdgeOptions::default());
 

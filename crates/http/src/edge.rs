@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use favonius_auth::{Unauthenticated, Verifier};
 use favonius_contract::{ApplicationUid, AssetRef, Delimiter, EdgeHost};
+use favonius_replication::Replicator;
 use favonius_storage::{Assets, Clock, HashCheck, RecordStore, StorageError};
 use favonius_telemetry::{Instruments, Reporter, instruments::Cache as Kept};
 use http::{Request, Response};
@@ -32,6 +33,7 @@ use crate::{
     probes::{Probes, ReadyWhen},
     route::Surface,
     serve::{Pages, Pending},
+    tally::Tally,
 };
 
 /// How long background work may take to end.
@@ -41,6 +43,14 @@ const SIGNS_OF_ATTACK: [Unauthenticated; 3] = [
     Unauthenticated::Malformed,
     Unauthenticated::Algorithm,
     Unauthenticated::Signature,
+];
+/// The same for what other regions send.
+const SIGNS_BETWEEN_REGIONS: [Unauthenticated; 5] = [
+    Unauthenticated::NotBound,
+    Unauthenticated::Lifetime,
+    Unauthenticated::Foreign,
+    Unauthenticated::OwnReplica,
+    Unauthenticated::Replayed,
 ];
 /// How many assets are remembered as an application's own.
 const OWNED_LIMIT: usize = 100_000;
@@ -56,6 +66,8 @@ pub struct Backends {
     pub verifier: Arc<Verifier>,
     /// The time of day.
     pub clock: Clock,
+    /// What is exchanged with other regions, if anything is. It has to stand on the same assets and records.
+    pub replication: Option<Replicator>,
 }
 
 /// How an edge behaves.
@@ -123,6 +135,7 @@ pub(crate) struct Shared {
     pub(crate) records: Arc<dyn RecordStore>,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) clock: Clock,
+    pub(crate) replication: Option<Replicator>,
     pub(crate) options: EdgeOptions,
     pub(crate) deployments: Deployments,
     pub(crate) memory: Memory,
@@ -132,6 +145,8 @@ pub(crate) struct Shared {
     /// Applications and assets of theirs: what an application uploaded stays its own.
     owned: Cache<(ApplicationUid, AssetRef), ()>,
     pub(crate) pending: Pending,
+    /// What other regions sent.
+    pub(crate) received: Tally,
     pub(crate) document_memory: Arc<Semaphore>,
     /// One page of metrics at a time, however many ask.
     pub(crate) metrics_turn: Semaphore,
@@ -160,6 +175,11 @@ impl Shared {
             Ok(false) => Ok(Ownership::Foreign),
             Err(_) => Ok(Ownership::Unclear),
         }
+    }
+
+    /// Whether the page of metrics is beside everything else.
+    fn has_metrics(&self) -> bool {
+        !self.options.metrics.apart && self.options.reporter.prometheus.is_some()
     }
 
     /// Does something long away from the threads that serve.
@@ -239,6 +259,7 @@ impl Edge {
             records,
             verifier,
             clock,
+            replication,
         } = backends;
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -262,9 +283,6 @@ impl Edge {
             .document_memory_bytes
             .max(options.snapshot_max_bytes * 2);
         let document_memory = usize::try_from(document_memory / 1024);
-        let surface = Surface::Public {
-            metrics: !options.metrics.apart && options.reporter.prometheus.is_some(),
-        };
         let memory = Memory::new(
             assets.clone(),
             options.asset_cache_bytes,
@@ -286,11 +304,13 @@ impl Edge {
             records,
             verifier,
             clock,
+            replication,
             options,
             deployments,
             probes,
             owned: Cache::new(OWNED_LIMIT),
             pending: Pending::new(),
+            received: Tally::new(),
             metrics_turn: Semaphore::new(1),
             document_memory: Arc::new(Semaphore::new(
                 document_memory
@@ -301,12 +321,15 @@ impl Edge {
             stop,
         });
         shared.watch();
-        shared
-            .options
-            .reporter
-            .instruments
-            .expect_auth_refusals(SIGNS_OF_ATTACK.map(Unauthenticated::as_str));
-        Self { shared, surface }
+        let signs = SIGNS_OF_ATTACK.into_iter().chain(SIGNS_BETWEEN_REGIONS);
+        let instruments = &shared.options.reporter.instruments;
+        instruments.expect_auth_refusals(signs.map(Unauthenticated::as_str));
+        Self {
+            surface: Surface::Public {
+                metrics: shared.has_metrics(),
+            },
+            shared,
+        }
     }
 
     /// The same edge as it is seen on a port for metrics: `/metrics` and the probes, and nothing else.
@@ -315,6 +338,18 @@ impl Edge {
         Self {
             shared: Arc::clone(&self.shared),
             surface: Surface::Metrics,
+        }
+    }
+
+    /// The same edge as it is seen on the port of a relay: uploads of other regions, control routes, the probes, `/metrics` unless it
+    /// has a port of its own, and nothing else.
+    #[must_use]
+    pub fn relay(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            surface: Surface::Relay {
+                metrics: self.shared.has_metrics(),
+            },
         }
     }
 

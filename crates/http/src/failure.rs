@@ -5,6 +5,7 @@ use std::{error::Error, sync::Arc};
 use bytes::Bytes;
 use favonius_auth::{Forbidden, Refusal};
 use favonius_contract::{Invalid, InvalidDocument};
+use favonius_replication::ReceiveError;
 use favonius_storage::{CommitError, ErrorKind, Rejection, StorageError};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
@@ -14,6 +15,8 @@ use crate::{body::EdgeBody, request_id::RequestId};
 
 /// A file that a deployment lists has not arrived.
 pub(crate) const ASSET_PENDING: &str = "asset_pending";
+/// What another region's names need is to be sent first.
+pub(crate) const INCOMPLETE: &str = "incomplete";
 
 /// A request that cannot be done: one text for the client, one cause for the log.
 ///
@@ -269,6 +272,29 @@ impl From<CommitError> for Failure {
         match error {
             CommitError::Storage(error) => error.into(),
             CommitError::Rejected(rejection) => rejection.into(),
+        }
+    }
+}
+
+impl From<ReceiveError> for Failure {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::Storage(error) => error.into(),
+            ReceiveError::Rejected(rejection) => rejection.into(),
+            ReceiveError::Invalid(problem) => Self::bad_request(
+                "invalid_body",
+                format!("The body cannot be used: {problem}"),
+            ),
+            ReceiveError::Missing(lacking) => Self::new(
+                StatusCode::CONFLICT,
+                INCOMPLETE,
+                format!(
+                    "No name was changed: {} snapshots and {} files have to be sent first",
+                    lacking.snapshots.len(),
+                    lacking.assets.len()
+                ),
+            )
+            .with("lacking", json!(lacking)),
         }
     }
 }

@@ -122,7 +122,7 @@ where
         Route::Startupz => return edge.probes.startupz(),
         Route::Upload | Route::Publish => {
             let (parts, body) = request.into_parts();
-            return take_in(edge, route, parts, body, id).await;
+            return take_in(edge, (surface, route), parts, body, id).await;
         }
         _ => {
             let (parts, _) = request.into_parts();
@@ -130,7 +130,7 @@ where
             match route {
                 Route::Metrics => metrics::page(edge, request.headers()).await,
                 Route::Reserved if surface == Surface::Metrics => Err(control::unknown()),
-                Route::Reserved => control::control(edge, &request.into_parts().0),
+                Route::Reserved => control::control(edge, &request.into_parts().0).await,
                 Route::HashList => {
                     upload::hash_list(edge, &Query::parse(request.uri().query())).await
                 }
@@ -147,7 +147,7 @@ where
 /// Takes in an upload or a publish.
 async fn take_in<B>(
     edge: &Arc<Shared>,
-    route: Route,
+    (surface, route): (Surface, Route),
     parts: Parts,
     body: B,
     id: &RequestId,
@@ -163,10 +163,10 @@ where
     let mut body = Incoming::new(&parts.headers, body);
     let result = match route {
         Route::Upload => {
-            let query = Query::parse(parts.uri.query());
-            upload::upload(edge, &query, &parts.headers, &mut body).await
+            let only_regions = matches!(surface, Surface::Relay { .. });
+            upload::upload(edge, only_regions, &parts, &mut body).await
         }
-        _ => upload::publish(edge, &parts.headers, &mut body).await,
+        _ => upload::publish(edge, &parts, &mut body).await,
     };
     answer_upload(edge, result, body, id, asked).await
 }

@@ -36,10 +36,12 @@ mod memory;
 mod metrics;
 mod observe;
 mod probes;
+mod regions;
 mod request_id;
 mod route;
 mod serve;
 mod server;
+mod tally;
 mod upload;
 
 pub use body::EdgeBody;

@@ -10,6 +10,8 @@ pub(crate) enum Surface {
     Public { metrics: bool },
     /// The one for metrics.
     Metrics,
+    /// That of a relay, which other regions use. The same for metrics.
+    Relay { metrics: bool },
 }
 
 /// Control routes win on every host, but only with their own methods: an application may well have a page `/upload`.
@@ -19,11 +21,13 @@ pub(crate) fn find(surface: Surface, method: &Method, path: &str) -> Route {
         (_, "/healthz") if reads => Route::Healthz,
         (_, "/readyz") if reads => Route::Readyz,
         (_, "/startupz") if reads => Route::Startupz,
-        (Surface::Metrics | Surface::Public { metrics: true }, "/metrics") if reads => {
-            Route::Metrics
-        }
-        // Nothing else is there.
-        (Surface::Metrics, _) => Route::Reserved,
+        (
+            Surface::Metrics | Surface::Relay { metrics: true } | Surface::Public { metrics: true },
+            "/metrics",
+        ) if reads => Route::Metrics,
+        (Surface::Relay { .. }, "/upload") if *method == Method::POST => Route::Upload,
+        // Nothing else is there; a relay has the control routes among these.
+        (Surface::Metrics | Surface::Relay { .. }, _) => Route::Reserved,
         (Surface::Public { .. }, path) => public(method, path),
     }
 }
@@ -49,6 +53,8 @@ mod tests {
         let with = Surface::Public { metrics: true };
         let without = Surface::Public { metrics: false };
         let own = Surface::Metrics;
+        let relay = Surface::Relay { metrics: true };
+        let apart = Surface::Relay { metrics: false };
         let (get, head, post) = (Method::GET, Method::HEAD, Method::POST);
         let cases = [
             (with, &post, "/upload", Route::Upload),
@@ -75,6 +81,15 @@ mod tests {
             (own, &post, "/upload", Route::Reserved),
             (own, &get, "/index.html", Route::Reserved),
             (own, &get, "/__favonius/log-level", Route::Reserved),
+            (relay, &get, "/metrics", Route::Metrics),
+            (apart, &get, "/metrics", Route::Reserved),
+            (apart, &post, "/upload", Route::Upload),
+            (relay, &get, "/healthz", Route::Healthz),
+            (relay, &post, "/upload", Route::Upload),
+            (relay, &get, "/upload", Route::Reserved),
+            (relay, &post, "/publish", Route::Reserved),
+            (relay, &get, "/index.html", Route::Reserved),
+            (relay, &get, "/__favonius/log-level", Route::Reserved),
         ];
         for (surface, method, path, expected) in cases {
             let found = find(surface, method, path);

@@ -12,7 +12,7 @@ use super::{
     conditional::{self, LastModified, Precondition, Tag},
     facts::Facts,
     pages::Page,
-    pending,
+    pending::{self, Listed},
     range::{self, Selection},
     resolve::Role,
     rules::{self, Rules},
@@ -32,6 +32,8 @@ pub(super) struct Found<'a> {
     pub(super) live: &'a Live,
     /// Whether the request came under the name of one version.
     pub(super) version_name: bool,
+    /// As the snapshot lists it.
+    pub(super) path: &'a str,
     pub(super) facts: &'a Facts,
     pub(super) asset: AssetRef,
     pub(super) role: Role,
@@ -55,6 +57,17 @@ pub(super) async fn answer(
     edge: &Shared,
     found: &Found<'_>,
 ) -> Result<Response<EdgeBody>, Failure> {
+    let listed = Listed {
+        snapshot: &found.live.deployment.snapshot,
+        path: found.path,
+        asset: found.asset,
+    };
+    let look = || look(edge, found);
+    pending::or_from_elsewhere(edge, listed, found.question.wait(), look).await
+}
+
+/// The same with what is in this region.
+async fn look(edge: &Shared, found: &Found<'_>) -> Result<Response<EdgeBody>, Failure> {
     let subject = Subject::of(edge, found).await?;
     let accepted = if found.facts.is_compressible {
         Accepted::of(found.question.headers)
@@ -377,7 +390,7 @@ impl Subject {
         found
             .check(edge, opened.as_ref().map(|opened| opened.key))
             .await?;
-        let opened = opened.ok_or_else(|| found.pending(edge))?;
+        let opened = opened.ok_or_else(Found::pending)?;
         Ok(Sent::Opened(EdgeBody::stream(
             opened.bytes,
             part.end - part.start,
@@ -452,11 +465,7 @@ impl Found<'_> {
             Some(AssetKey::Legacy(_)) => true,
             Some(AssetKey::Asset(_)) => self.is_own(edge).await?,
         };
-        if is_own {
-            Ok(())
-        } else {
-            Err(self.pending(edge))
-        }
+        if is_own { Ok(()) } else { Err(Self::pending()) }
     }
 
     async fn is_own(&self, edge: &Shared) -> Result<bool, Failure> {
@@ -482,11 +491,8 @@ impl Found<'_> {
 
     /// The snapshot lists the path, and the application has not uploaded the bytes: files and snapshot are uploaded side
     /// by side.
-    pub(super) fn pending(&self, edge: &Shared) -> Failure {
-        pending::refuse(
-            edge,
-            self.asset,
-            &self.live.deployment.snapshot.snapshot_id,
+    pub(super) fn pending() -> Failure {
+        pending::failure(
             "The file belongs to this version and has not arrived on this edge yet: try again in a moment",
         )
     }

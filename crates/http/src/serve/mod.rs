@@ -191,6 +191,7 @@ impl Asked<'_> {
         let found = asset::Found {
             live,
             version_name: named.is_version,
+            path,
             facts,
             asset,
             role,

@@ -6,7 +6,8 @@ use favonius_storage::AssetKey;
 use super::{
     Question,
     media_type::file_name,
-    pending, resolve,
+    pending::{self, Listed},
+    resolve,
     rules::{HEADERS_FILE, REDIRECTS_FILE, Rules},
 };
 use crate::{
@@ -38,7 +39,7 @@ pub(super) fn is_file(snapshot: &Snapshot, path: &str) -> bool {
 pub(crate) fn memory_bytes(snapshot: &Snapshot) -> usize {
     let sizes = [HEADERS_FILE, REDIRECTS_FILE]
         .into_iter()
-        .filter_map(|name| Some(find(snapshot, name)?.size))
+        .filter_map(|name| Some(find(snapshot, name)?.1.size))
         .filter(|size| *size <= LARGEST);
     // Patterns and values, each with what holds them.
     usize::try_from(sizes.sum::<u64>() * 4).unwrap_or(usize::MAX)
@@ -84,7 +85,7 @@ async fn load<'a>(edge: &Shared, live: &'a Live) -> Result<&'a Rules, Failure> {
 
 /// The bytes of a file of rules, if there is one.
 async fn read(edge: &Shared, live: &Live, name: &str) -> Result<Option<bytes::Bytes>, Failure> {
-    let Some(asset) = find(live.snapshot(), name) else {
+    let Some((path, asset)) = find(live.snapshot(), name) else {
         return Ok(None);
     };
     if asset.size > LARGEST {
@@ -96,20 +97,33 @@ async fn read(edge: &Shared, live: &Live, name: &str) -> Result<Option<bytes::By
         );
         return Ok(None);
     }
+    let look = || look(edge, live, asset, name);
+    let listed = Listed {
+        snapshot: live.snapshot(),
+        path,
+        asset,
+    };
+    pending::or_from_elsewhere(edge, listed, std::future::ready(()), look)
+        .await
+        .map(Some)
+}
+
+/// The same with what is in this region.
+async fn look(
+    edge: &Shared,
+    live: &Live,
+    asset: AssetRef,
+    name: &str,
+) -> Result<bytes::Bytes, Failure> {
     // What it says shows in headers, so another application's file is not read either.
     if let Some(held) = edge.memory.asset(asset).await?
         && may_read(edge, live, asset, held.key).await?
     {
-        return Ok(Some(held.bytes.clone()));
+        return Ok(held.bytes.clone());
     }
-    Err(pending::refuse(
-        edge,
-        asset,
-        &live.snapshot().snapshot_id,
-        format!(
-            "The file {name} of this version has not arrived on this edge yet: try again in a moment"
-        ),
-    ))
+    Err(pending::failure(format!(
+        "The file {name} of this version has not arrived on this edge yet: try again in a moment"
+    )))
 }
 
 async fn may_read(
@@ -126,10 +140,10 @@ async fn may_read(
 }
 
 /// At the root of what browsers see, or in the directory that the build was made for.
-fn find(snapshot: &Snapshot, name: &str) -> Option<AssetRef> {
+fn find<'a>(snapshot: &'a Snapshot, name: &str) -> Option<(&'a str, AssetRef)> {
     let at = |path: &str| {
         let (index, _) = resolve::exact(snapshot, path)?;
-        Some(snapshot.asset_at(index)?.1)
+        snapshot.asset_at(index)
     };
     at(name).or_else(|| at(&format!("{}{name}", snapshot.base()?)))
 }

@@ -122,7 +122,7 @@ impl Pages {
         instruments.cache_lookup(Kept::Pages, Lookup::Miss);
         Box::pin(self.make(edge, &asked))
             .await?
-            .ok_or_else(|| found.pending(edge))
+            .ok_or_else(Found::pending)
     }
 
     async fn make(&self, edge: &Shared, asked: &Asked<'_>) -> Loaded {

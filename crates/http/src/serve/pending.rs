@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use favonius_contract::{AssetRef, SnapshotId};
+use favonius_contract::{AssetRef, Snapshot, SnapshotId};
 use quick_cache::sync::Cache;
 
 use crate::{
@@ -53,14 +53,49 @@ impl Pending {
     }
 }
 
-/// Counts a request for such a file, and says to come again.
-pub(super) fn refuse(
-    edge: &Shared,
-    asset: AssetRef,
-    snapshot_id: &SnapshotId,
-    message: impl Into<Arc<str>>,
-) -> Failure {
-    edge.options.reporter.instruments.asset_pending();
-    edge.pending.note(asset, snapshot_id);
+/// Says to come again for such a file. It is not counted before it is certain that nobody else has it.
+pub(super) fn failure(message: impl Into<Arc<str>>) -> Failure {
     Failure::unavailable(ASSET_PENDING, message)
+}
+
+/// A file that a snapshot lists.
+#[derive(Clone, Copy)]
+pub(super) struct Listed<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) path: &'a str,
+    pub(super) asset: AssetRef,
+}
+
+/// What `look` finds. Where that is [`failure`], other regions are asked for the file, once, and it looks again; if it is of no use
+/// the request is counted. `may_wait` resolves where that may be waited for.
+pub(super) async fn or_from_elsewhere<T, F>(
+    edge: &Shared,
+    listed: Listed<'_>,
+    may_wait: impl Future<Output = ()>,
+    look: impl Fn() -> F,
+) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let mut found = look().await;
+    if is_pending(&found) {
+        may_wait.await;
+        let application = &listed.snapshot.application_uid;
+        let fetch = edge.read_through(application, listed.asset, listed.path);
+        if Box::pin(fetch).await {
+            found = look().await;
+        }
+        if is_pending(&found) {
+            edge.options.reporter.instruments.asset_pending();
+            edge.pending
+                .note(listed.asset, &listed.snapshot.snapshot_id);
+        }
+    }
+    found
+}
+
+fn is_pending<T>(found: &Result<T, Failure>) -> bool {
+    found
+        .as_ref()
+        .is_err_and(|failure| failure.error == ASSET_PENDING)
 }

@@ -6,18 +6,19 @@ use bytes::Bytes;
 use favonius_auth::{Scope, WriteToken};
 use favonius_contract::{ApplicationUid, AssetHash, AssetRef, MANIFEST_FILE};
 use favonius_storage::{Change, Claim, PutError, Stored};
-use favonius_telemetry::instruments::Intake;
+use favonius_telemetry::instruments::{Intake, Received as Of};
 use futures::{Stream, StreamExt};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, request::Parts};
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::{Incoming, Query, answer, authenticate, incoming::BodyError};
+use super::{Incoming, Query, answer, incoming::BodyError, sender::Sender};
 use crate::{
     body::EdgeBody,
     coding::{Content, is_worth_coding},
     edge::Shared,
     failure::Failure,
+    regions::{Received, note_received},
     serve::Facts,
 };
 
@@ -29,12 +30,43 @@ const STALLED_AFTER: Duration = Duration::from_secs(25);
 /// Stores an asset whose bytes are what its hash says.
 pub(super) async fn store(
     edge: &Shared,
+    request: &Parts,
     query: &Query<'_>,
-    headers: &HeaderMap,
     body: &mut Incoming<'_>,
 ) -> Result<(Response<EdgeBody>, Intake), Failure> {
-    let token = authenticate(edge, headers)?;
-    let application = application(&token, query)?;
+    let sender = Sender::of(edge, request)?;
+    let stored = take(edge, &sender, query, body).await;
+    if let Some((replica, _)) = sender.as_region() {
+        let received = match &stored {
+            Ok((asset, stored)) => Received::Asset(asset.size, *stored),
+            Err(failure) => Received::Refused(failure),
+        };
+        note_received(edge, replica, Of::Asset, &received);
+    }
+    let (AssetRef { hash, size }, stored) = stored?;
+    let (message, intake) = match stored {
+        Stored::New => {
+            edge.options.reporter.instruments.stored(size);
+            ("stored", Intake::Stored)
+        }
+        Stored::Known => ("already stored", Intake::Known),
+    };
+    let answer = answer(
+        StatusCode::OK,
+        &json!({"hash": hash, "size": size, "message": message}),
+    );
+    Ok((answer, intake))
+}
+
+/// Takes the bytes in.
+async fn take(
+    edge: &Shared,
+    sender: &Sender<'_>,
+    query: &Query<'_>,
+    body: &mut Incoming<'_>,
+) -> Result<(AssetRef, Stored), Failure> {
+    let token = &sender.token;
+    let application = application(token, query)?;
     let hash: AssetHash = query.required("hash")?.parse()?;
     let path = query.required("filename")?;
     if path.len() > MAX_FILE_NAME {
@@ -48,12 +80,14 @@ pub(super) async fn store(
     let size = body
         .length_within(edge.options.upload_max_bytes)
         .map_err(named)?;
-    check_size_header(headers, size)?;
+    check_size_header(sender.headers(), size)?;
+    sender.admit(None).await?;
     let asset = AssetRef { hash, size };
     let claim = Claim {
         asset,
         path,
-        path_is_listed: false,
+        // Another region knows the path in its snapshot, and not how a client hashed it.
+        path_is_listed: sender.as_region().is_some() && query.get("listed") == Some("1"),
         content_hash_too: path.rsplit('/').next() == Some(MANIFEST_FILE),
         check: edge.options.hash_check,
     };
@@ -65,8 +99,7 @@ pub(super) async fn store(
             .put(claim, watched)
             .await
             .map_err(|error| refuse(error, asset))?;
-        edge.records
-            .commit(vec![Change::AssetStored { application, asset }])
+        edge.commit(token, vec![Change::AssetStored { application, asset }])
             .await?;
         Ok(stored)
     };
@@ -74,18 +107,7 @@ pub(super) async fn store(
     if is_worth_coding(&Facts::of(path), size) {
         edge.press.want(asset, Content::Asset);
     }
-    let (message, intake) = match stored {
-        Stored::New => {
-            edge.options.reporter.instruments.stored(size);
-            ("stored", Intake::Stored)
-        }
-        Stored::Known => ("already stored", Intake::Known),
-    };
-    let answer = answer(
-        StatusCode::OK,
-        &json!({"hash": hash, "size": size, "message": message}),
-    );
-    Ok((answer, intake))
+    Ok((asset, stored))
 }
 
 /// Whose asset it is. Whoever may write for every application says so in the query.

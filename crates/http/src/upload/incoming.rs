@@ -170,6 +170,11 @@ impl<'a> Incoming<'a> {
         drop(tokio::time::timeout(DRAIN_FOR, rest).await);
     }
 
+    /// How many bytes of it were read.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// Whether any of it was read.
     pub(crate) fn is_begun(&self) -> bool {
         self.taken > 0

@@ -5,18 +5,20 @@ mod hash_list;
 mod incoming;
 mod manifest;
 mod publish;
+mod region;
+mod removal;
+mod sender;
 mod snapshot;
 
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use favonius_auth::{Unauthenticated, WriteToken};
 use favonius_telemetry::instruments::{Intake, Upload};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use serde_json::Value;
 
-pub(crate) use self::incoming::Incoming;
-use crate::{bearer::bearer, body::EdgeBody, edge::Shared, failure::Failure};
+pub(crate) use self::{incoming::Incoming, sender::authenticate};
+use crate::{body::EdgeBody, edge::Shared, failure::Failure, regions::note_rejected};
 
 /// How long the stores may take for a snapshot or a publish, all in all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -37,7 +39,13 @@ impl<'a> Query<'a> {
             .map(|(_, value)| &**value)
     }
 
-    fn required(&self, name: &'static str) -> Result<&str, Failure> {
+    /// All values of a parameter.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let named = self.0.iter().filter(move |(key, _)| key == name);
+        named.map(|(_, value)| &**value)
+    }
+
+    pub(crate) fn required(&self, name: &'static str) -> Result<&str, Failure> {
         self.get(name)
             .filter(|value| !value.is_empty())
             .ok_or_else(|| {
@@ -50,31 +58,62 @@ impl<'a> Query<'a> {
     }
 }
 
-/// `POST /upload`
+/// `POST /upload`, of everybody or of other regions only.
 pub(crate) async fn upload(
     edge: &Shared,
+    only_regions: bool,
+    request: &Parts,
+    body: &mut Incoming<'_>,
+) -> Result<Response<EdgeBody>, Failure> {
+    let query = Query::parse(request.uri.query());
+    let guarded = if only_regions {
+        sender::refuse_people(edge, &request.headers)
+    } else {
+        Ok(())
+    };
+    let answered = match guarded {
+        Ok(()) => upload_of(edge, request, &query, body).await,
+        Err(failure) => Err(failure),
+    };
+    let by_region = query.get("type").and_then(region::Kind::of).is_some();
+    note_rejected(edge, by_region, &answered);
+    answered
+}
+
+async fn upload_of(
+    edge: &Shared,
+    request: &Parts,
     query: &Query<'_>,
-    headers: &HeaderMap,
     body: &mut Incoming<'_>,
 ) -> Result<Response<EdgeBody>, Failure> {
     match query.get("type") {
         Some("file") => {
-            let stored = file::store(edge, query, headers, body).await;
+            let stored = file::store(edge, request, query, body).await;
             count(edge, Upload::Asset, stored)
         }
         Some("snapshot") => {
-            let stored = snapshot::store(edge, query, headers, body).await;
+            let stored = snapshot::store(edge, request, query, body).await;
             count(edge, Upload::Snapshot, stored)
         }
-        Some("envs") => publish(edge, headers, body).await,
-        Some(_) => Err(Failure::new(
-            StatusCode::NOT_IMPLEMENTED,
-            "unsupported_upload_type",
-            "This edge takes uploads of type file, snapshot and envs",
-        )),
+        Some("envs") => {
+            let published = publish::publish(edge, request, body).await;
+            count_publish(edge, published)
+        }
+        Some("removal") => {
+            let removed = removal::remove(edge, request, body).await;
+            count_publish(edge, removed)
+        }
+        Some(kind) => match region::Kind::of(kind) {
+            Some(kind) => region::answer(edge, kind, request, body).await,
+            None => Err(Failure::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "unsupported_upload_type",
+                "This edge takes uploads of type file, snapshot, envs and removal",
+            )),
+        },
         None => Err(Failure::bad_request(
             "missing_parameter",
-            "The query has no `type`: it is one of file, snapshot and envs",
+            "The query has no `type`: it is one of file, snapshot, envs and removal",
         )),
     }
 }
@@ -82,10 +121,19 @@ pub(crate) async fn upload(
 /// `POST /publish`
 pub(crate) async fn publish(
     edge: &Shared,
-    headers: &HeaderMap,
+    request: &Parts,
     body: &mut Incoming<'_>,
 ) -> Result<Response<EdgeBody>, Failure> {
-    let published = publish::publish(edge, headers, body).await;
+    let published = publish::publish(edge, request, body).await;
+    note_rejected(edge, false, &published);
+    count_publish(edge, published)
+}
+
+/// Counts a publish or a removal by what came of it.
+fn count_publish(
+    edge: &Shared,
+    published: Result<Response<EdgeBody>, Failure>,
+) -> Result<Response<EdgeBody>, Failure> {
     let intake = published.as_ref().map_or_else(failed, |_| Intake::Stored);
     edge.options.reporter.instruments.publish(intake);
     published
@@ -117,31 +165,6 @@ pub(crate) async fn hash_list(
     query: &Query<'_>,
 ) -> Result<Response<EdgeBody>, Failure> {
     hash_list::answer_hashes(edge, query).await
-}
-
-/// Verifies who sends a request.
-pub(crate) fn authenticate(edge: &Shared, headers: &HeaderMap) -> Result<WriteToken, Failure> {
-    let given = ["can_write_jwt", "can-write-jwt"]
-        .into_iter()
-        .find_map(|name| headers.get(name));
-    let token = match given {
-        Some(value) => Some(value.as_bytes()),
-        None => bearer(headers),
-    };
-    let Some(token) = token else {
-        return Err(Failure::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthenticated",
-            "The request has no can_write_jwt header. The usual cause is a proxy that drops headers with an underscore: \
-             allow them there, or send can-write-jwt or Authorization: Bearer",
-        )
-        .refusal(Unauthenticated::Missing.as_str()));
-    };
-    // What is no text is no token: the verifier refuses it like any other wrong one.
-    let token = str::from_utf8(token).unwrap_or_default();
-    Ok(edge
-        .verifier
-        .verify(token.trim(), edge.clock.now_ms() / 1000)?)
 }
 
 /// Gives up before the client does: it waits 30 s, and part of them went with the body.

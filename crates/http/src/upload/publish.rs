@@ -6,10 +6,10 @@ use favonius_auth::WriteToken;
 use favonius_contract::{AssetRef, PublishRequest, PublishTarget, Snapshot};
 use favonius_storage::{AssetKey, Change, Order, Publish, Rejection, StorageError};
 use futures::{StreamExt, TryStreamExt, stream};
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode, request::Parts};
 use serde_json::{Value, json};
 
-use super::{Incoming, answer, authenticate, in_time, manifest::Manifests};
+use super::{Incoming, answer, in_time, manifest::Manifests, sender::Sender};
 use crate::{body::EdgeBody, edge::Shared, failure::Failure};
 
 /// How many missing files a refusal names.
@@ -24,12 +24,12 @@ const MOST_WRITTEN: u64 = 512 * 1024 * 1024;
 /// Publishes to all names of the request, or to none.
 pub(super) async fn publish(
     edge: &Shared,
-    headers: &HeaderMap,
+    request: &Parts,
     body: &mut Incoming<'_>,
 ) -> Result<Response<EdgeBody>, Failure> {
-    let token = authenticate(edge, headers)?;
-    let limit = edge.options.snapshot_max_bytes;
-    let body = body.whole(limit, &edge.document_memory).await?;
+    let sender = Sender::of(edge, request)?;
+    let body = sender.document(body).await?;
+    let token = sender.token;
     let request = PublishRequest::parse(&body.json)?;
     token.may_write(&request.application_uid)?;
     let id = &request.snapshot_id;
@@ -89,6 +89,11 @@ async fn commit(
     let mut changes = Vec::with_capacity(request.targets.len());
     for target in &request.targets {
         let manifest = manifests.of(target).await?;
+        // It is the application's like what it uploads: other regions may ask for it.
+        changes.extend(manifest.map(|asset| Change::AssetStored {
+            application: request.application_uid.clone(),
+            asset,
+        }));
         changes.push(Change::Published(Publish {
             name: target.name.clone(),
             application: request.application_uid.clone(),
@@ -102,7 +107,7 @@ async fn commit(
             takeover: token.may_take_over(),
         }));
     }
-    edge.records.commit(changes).await?;
+    edge.commit(token, changes).await?;
     Ok(())
 }
 

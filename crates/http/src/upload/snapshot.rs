@@ -2,17 +2,23 @@
 
 use std::sync::Arc;
 
+use favonius_auth::WriteToken;
 use favonius_contract::{
     DeploymentName, EdgeHost, Hostname, Snapshot, SnapshotDocument, SnapshotKind,
 };
 use favonius_storage::{Applied, Change, CommitError, Order, Publish, Rejection};
 use favonius_telemetry::instruments::Intake;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode, request::Parts};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Incoming, Query, answer, authenticate, in_time, incoming::Document};
+use super::{
+    Incoming, Query, answer, in_time,
+    incoming::Document,
+    region,
+    sender::{LARGE, Sender},
+};
 use crate::{body::EdgeBody, edge::Shared, failure::Failure, upload::publish};
 
 /// What a path segment may hold as it is (RFC 3986, section 3.3: unreserved characters).
@@ -21,18 +27,20 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// Bodies beyond this are parsed away from the threads that serve.
-const LARGE: usize = 256 * 1024;
 
 /// Stores a snapshot, and gives its version a hostname of its own.
 pub(super) async fn store(
     edge: &Shared,
+    request: &Parts,
     query: &Query<'_>,
-    headers: &HeaderMap,
     body: &mut Incoming<'_>,
 ) -> Result<(Response<EdgeBody>, Intake), Failure> {
-    let token = authenticate(edge, headers)?;
-    let (document, _room) = parse(edge, body).await?;
+    let sender = Sender::of(edge, request)?;
+    let (document, _room) = parse(edge, &sender, body).await?;
+    if let Some((replica, replication)) = sender.as_region() {
+        return region::snapshot(edge, replica, replication, document).await;
+    }
+    let token = sender.token;
     token.may_write(&document.snapshot().application_uid)?;
     let document = Arc::new(document);
     let snapshot = document.snapshot();
@@ -40,7 +48,7 @@ pub(super) async fn store(
         .get("skip_assets")
         .is_some_and(|value| !matches!(value, "false" | "0"));
     let (url, intake, lacking) = in_time(async {
-        let (url, intake) = record(edge, &document).await?;
+        let (url, intake) = record(edge, &token, &document).await?;
         let lacking = if skip {
             Vec::new()
         } else {
@@ -71,10 +79,10 @@ pub(super) async fn store(
 /// second value is dropped.
 async fn parse(
     edge: &Shared,
+    sender: &Sender<'_>,
     body: &mut Incoming<'_>,
 ) -> Result<(SnapshotDocument, Option<OwnedSemaphorePermit>), Failure> {
-    let limit = edge.options.snapshot_max_bytes;
-    let Document { json, room } = body.whole(limit, &edge.document_memory).await?;
+    let Document { json, room } = sender.document(body).await?;
     let is_large = json.len() > LARGE;
     let parse = move || (SnapshotDocument::parse(json), room);
     let (document, room) = if is_large {
@@ -88,6 +96,7 @@ async fn parse(
 /// Stores the snapshot and publishes its version in one commit; gives the version's URL, and whether it was there before.
 async fn record(
     edge: &Shared,
+    token: &WriteToken,
     document: &Arc<SnapshotDocument>,
 ) -> Result<(String, Intake), Failure> {
     let snapshot = document.snapshot();
@@ -107,7 +116,7 @@ async fn record(
             name.clone()
                 .map(|name| Change::Published(version(edge, snapshot, name))),
         );
-        match edge.records.commit(changes).await {
+        match edge.commit(token, changes).await {
             Ok(applied) => {
                 let is_new = !is_known && applied.first() == Some(&Applied::Done);
                 if let Some(name) = &name {

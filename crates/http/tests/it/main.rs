@@ -8,10 +8,15 @@
     reason = "tests: a failed step ends the test, and tables are as long as they are"
 )]
 
+mod admission;
+mod between_regions;
 mod coding;
 mod measuring;
+mod operators;
 mod properties;
 mod publishing;
+mod removing;
+mod replication;
 mod rules;
 mod server;
 mod serving;

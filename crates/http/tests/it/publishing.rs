@@ -155,6 +155,7 @@ fn favonius_edge(of: &TestEdge) -> favonius_http::Edge {
             Verifier::new(crate::support::SECRET, None, VerifierOptions::default()).unwrap(),
         ),
         clock: of.clock.clone(),
+        replication: None,
     };
     favonius_http::Edge::new(backends, favonius_http::EdgeOptions::default())
 }

@@ -13,14 +13,14 @@ use tokio::{
 
 use crate::support::{APP, TestEdge, file_uri, token};
 
-struct Running {
-    address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
     done: JoinHandle<usize>,
 }
 
 /// Short times, so that tests are.
-fn options() -> ServerOptions {
+pub(crate) fn options() -> ServerOptions {
     ServerOptions {
         head_timeout: Duration::from_millis(300),
         idle_timeout: Duration::from_secs(2),
@@ -35,7 +35,7 @@ fn options() -> ServerOptions {
     clippy::disallowed_methods,
     reason = "the test waits for the task itself"
 )]
-fn start(edge: &TestEdge, options: ServerOptions) -> Running {
+pub(crate) fn start(edge: &TestEdge, options: ServerOptions) -> Running {
     let listener = Listener::bind(Bind::Address([127, 0, 0, 1].into()), 0).unwrap();
     let address = listener.address();
     let server = Server::new(edge.edge.clone()).options(options);

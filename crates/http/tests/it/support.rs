@@ -2,16 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use favonius_auth::{MintRequest, Minter, Scope, Verifier, VerifierOptions};
+use favonius_auth::{MintRequest, Minter, Scope, Verifier, VerifierOptions, request_digest};
 use favonius_contract::AssetHash;
 use favonius_http::{Backends, Edge, EdgeOptions};
-use favonius_storage::{Assets, Clock, EmbeddedRecords, RecordStore};
+use favonius_replication::{ReplicationOptions, ReplicationRuntime, ReplicationStores, Replicator};
+use favonius_storage::{Assets, Clock, EmbeddedRecords, RecordStore, ReplicatedRecords as _};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use object_store::{ObjectStore, memory::InMemory};
 use serde_json::{Value, json};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
 
 pub(crate) const SECRET: &str = "a secret of the tests that is long enough";
@@ -19,6 +21,9 @@ pub(crate) const APP: &str = "shop.web.acme";
 pub(crate) const OTHER: &str = "blog.web.acme";
 /// The time that the edge believes in.
 pub(crate) const NOW_MS: u64 = 1_795_246_552_409;
+
+/// The region that a replicating edge sends to.
+pub(crate) const TARGET: &str = "https://eu.test";
 
 /// An edge with back ends in memory.
 pub(crate) struct TestEdge {
@@ -34,6 +39,7 @@ fn backends(objects: &Arc<dyn ObjectStore>, records: &EmbeddedRecords, clock: &C
         records: Arc::new(records.clone()) as Arc<dyn RecordStore>,
         verifier: Arc::new(Verifier::new(SECRET, None, VerifierOptions::default()).unwrap()),
         clock: clock.clone(),
+        replication: None,
     }
 }
 
@@ -81,6 +87,57 @@ impl TestEdge {
             records,
             clock,
         }
+    }
+
+    /// An edge that replicates: its own name is `us`, and what is for `https://eu.test` is kept.
+    pub(crate) fn replicating(options: EdgeOptions) -> Self {
+        let how = replication("us", TARGET);
+        Self::in_region(how, options)
+    }
+
+    /// An edge of a region.
+    pub(crate) fn in_region(how: ReplicationOptions, options: EdgeOptions) -> Self {
+        Self::in_region_over(how, options, |_| ())
+    }
+
+    /// The same, with back ends that are changed in some way.
+    pub(crate) fn in_region_over(
+        how: ReplicationOptions,
+        options: EdgeOptions,
+        change: impl FnOnce(&mut Backends),
+    ) -> Self {
+        let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let clock = Clock::manual(NOW_MS);
+        let records = EmbeddedRecords::in_memory().unwrap().announcing();
+        let records = records.with_clock(clock.clone());
+        let mut backends = backends(&objects, &records, &clock);
+        let stores = ReplicationStores {
+            assets: backends.assets.clone(),
+            records: Arc::new(records.clone()),
+            clock: clock.clone(),
+        };
+        let runtime = ReplicationRuntime {
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            instruments: options.reporter.instruments.clone(),
+            seed: 7,
+        };
+        let minter = Some(Arc::new(Minter::new(SECRET).unwrap()));
+        let replicator = Replicator::start(stores, how, minter, runtime);
+        backends.replication = Some(replicator.unwrap());
+        change(&mut backends);
+        Self {
+            edge: Edge::new(backends, options),
+            objects,
+            records,
+            clock,
+        }
+    }
+
+    /// How many events wait for the region that a replicating edge sends to.
+    pub(crate) async fn waiting(&self) -> u64 {
+        let state = self.records.queue_state(&TARGET.parse().unwrap()).await;
+        state.unwrap().waiting
     }
 
     /// Another worker with the same back ends.
@@ -202,6 +259,36 @@ impl TestEdge {
     }
 }
 
+/// How the region of a replica replicates with another one; it sends nothing by itself.
+pub(crate) fn replication(replica: &str, target: &str) -> ReplicationOptions {
+    ReplicationOptions {
+        replica: replica.into(),
+        targets: vec![target.parse().unwrap()],
+        delivers: false,
+        reads_through: false,
+        repair_every: Duration::from_mins(10),
+    }
+}
+
+/// What another region sends a request with: a token for just that one.
+pub(crate) fn region_token(
+    replica: &str,
+    token_id: &str,
+    uri: &str,
+    body: Option<&[u8]>,
+) -> String {
+    let hash = body.map(|body| hex::encode(digest(&SHA256, body)));
+    let digest = request_digest("POST", uri, hash.as_deref());
+    let scope = Scope::Replica {
+        name: replica.into(),
+    };
+    let request = MintRequest::new(scope, Duration::from_mins(1)).for_request(token_id, digest);
+    Minter::new(SECRET)
+        .unwrap()
+        .mint(&request, NOW_MS / 1000)
+        .unwrap()
+}
+
 #[expect(clippy::disallowed_methods, reason = "the body is limited")]
 pub(crate) async fn whole(response: Response<favonius_http::EdgeBody>) -> Answer {
     let (parts, body) = response.into_parts();
@@ -224,7 +311,11 @@ pub(crate) fn token(app: &str) -> String {
 }
 
 pub(crate) fn mint(scope: Scope) -> String {
-    let request = MintRequest::new(scope, Duration::from_hours(1)).for_user("ada");
+    mint_for(scope, Duration::from_hours(1))
+}
+
+pub(crate) fn mint_for(scope: Scope, lifetime: Duration) -> String {
+    let request = MintRequest::new(scope, lifetime).for_user("ada");
     Minter::new(SECRET)
         .unwrap()
         .mint(&request, NOW_MS / 1000)

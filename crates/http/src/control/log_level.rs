@@ -1,51 +1,26 @@
-//! Control routes for operators, below `/__favonius/`.
-//!
 //! `GET /__favonius/log-level` tells the level of what is logged, `PUT /__favonius/log-level?level=debug` changes it until the
-//! process ends or it is changed again. Both ask for an operator's token.
+//! process ends or it is changed again.
 
-use favonius_auth::Scope;
 use favonius_telemetry::{Level, LevelHandle};
-use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use http::{Method, Response, StatusCode, request::Parts};
 use serde_json::json;
 
+use super::{operator, wrong_method};
 use crate::{
     body::EdgeBody,
     edge::Shared,
     failure::Failure,
-    upload::{Query, answer, authenticate},
+    upload::{Query, answer as json_answer},
 };
 
-const LOG_LEVEL: &str = "/__favonius/log-level";
+pub(super) const PATH: &str = "/__favonius/log-level";
 
-/// Answers a request below `/__favonius/`.
-pub(crate) fn control(edge: &Shared, request: &Parts) -> Result<Response<EdgeBody>, Failure> {
-    match (request.uri.path(), &edge.options.reporter.level) {
-        (LOG_LEVEL, Some(level)) => log_level(edge, request, level),
-        _ => Err(unknown()),
-    }
-}
-
-pub(crate) fn unknown() -> Failure {
-    Failure::new(
-        StatusCode::NOT_FOUND,
-        "not_found",
-        "There is no such control route on this edge",
-    )
-}
-
-fn log_level(
+pub(super) fn answer(
     edge: &Shared,
     request: &Parts,
     level: &LevelHandle,
 ) -> Result<Response<EdgeBody>, Failure> {
-    let token = authenticate(edge, &request.headers)?;
-    if token.scope != Scope::Operator {
-        return Err(Failure::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "Only an operator's permission reaches this: make one with favonius token --operator",
-        ));
-    }
+    let token = operator(edge, request)?;
     let before = level.get();
     match request.method {
         Method::GET | Method::HEAD => {}
@@ -74,15 +49,13 @@ fn log_level(
             level.set(wanted);
         }
         _ => {
-            return Err(Failure::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
+            return Err(wrong_method(
+                "GET, HEAD, PUT",
                 "The log level is read with GET and changed with PUT",
-            )
-            .header(header::ALLOW, HeaderValue::from_static("GET, HEAD, PUT")));
+            ));
         }
     }
-    Ok(answer(
+    Ok(json_answer(
         StatusCode::OK,
         &json!({"level": level.get().as_str(), "before": before.as_str()}),
     ))
