@@ -17,6 +17,7 @@ mod memory;
 mod other_backends;
 mod publishing;
 mod redis_down;
+mod relay;
 mod rollback_by_hand;
 mod s3_down;
 mod settings;

@@ -1,12 +1,14 @@
-//! The back ends that settings name.
+//! The back ends that settings name, and the replication that stands on them.
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
-use favonius_auth::{Verifier, VerifierOptions};
-use favonius_config::{RedisSettings, S3Credentials, S3Settings, Settings, Storage};
+use anyhow::{Context, bail};
+use favonius_auth::{Minter, Verifier, VerifierOptions};
+use favonius_config::{Delivery, RedisSettings, S3Credentials, S3Settings, Settings, Storage};
+use favonius_contract::replication::TargetRegion;
 use favonius_http::Backends;
-use favonius_storage::{Assets, Clock, EmbeddedRecords, RecordStore, embedded_assets};
+use favonius_replication::{ReplicationOptions, ReplicationRuntime, ReplicationStores, Replicator};
+use favonius_storage::{Assets, Clock, EmbeddedRecords, ReplicatedRecords, embedded_assets};
 use favonius_storage_redis::{Endpoint, RedisOptions, RedisRecords, RedisTopology, TlsOptions};
 use favonius_storage_s3::{Credentials, S3Options, SocketUse, s3_store_and_sockets};
 use favonius_telemetry::{
@@ -16,7 +18,7 @@ use favonius_telemetry::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::options;
+use crate::{Role, options};
 
 /// How long what runs behind the back ends may take to end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -24,13 +26,21 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// What runs behind the back ends, until it is closed.
 #[derive(Debug)]
 pub(crate) struct Opened {
+    /// Replication ends before what it stands on: it gives back what it has taken.
+    replication: Work,
+    stores: Work,
+}
+
+/// Tasks, and what ends them.
+#[derive(Debug, Default)]
+struct Work {
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-impl Opened {
+impl Work {
     /// Ends it, and waits, but not for a server that hangs: the grace period is over.
-    pub(crate) async fn close(self) {
+    async fn close(self) {
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(CLOSE_WITHIN, self.tasks.wait())
@@ -42,45 +52,108 @@ impl Opened {
     }
 }
 
-/// Opens the back ends, and measures what they do. Must be called inside a Tokio runtime.
+impl Opened {
+    pub(crate) async fn close(self) {
+        self.replication.close().await;
+        self.stores.close().await;
+    }
+}
+
+/// Opens the back ends, measures what they do, and begins to replicate. Must be called inside a Tokio runtime.
 pub(crate) fn open(
     settings: &Settings,
+    role: Role,
     instruments: &Instruments,
 ) -> anyhow::Result<(Opened, Backends)> {
     let opened = Opened {
-        tasks: TaskTracker::new(),
-        stop: CancellationToken::new(),
+        replication: Work::default(),
+        stores: Work::default(),
     };
-    let (objects, records, [of_objects, of_records]): (_, Arc<dyn RecordStore>, _) =
+    let announce = settings.replication.name.is_some() && !settings.replication.urls.is_empty();
+    let (objects, records, [of_objects, of_records]): (_, Arc<dyn ReplicatedRecords>, _) =
         match &settings.storage {
+            Storage::Embedded { .. } if role == Role::Relay => bail!(
+                "ZE_WORKER_STORAGE is embedded, which one process keeps to itself: a relay needs the bucket and the \
+                 Redis of its region (ZE_WORKER_STORAGE=s3-redis, ZE_WORKER_S3_*, ZE_WORKER_REDIS_*)"
+            ),
             Storage::Embedded { data_dir, .. } => {
                 let objects = embedded_assets(&data_dir.join("assets"))?;
-                let records = EmbeddedRecords::open(&data_dir.join("records.redb"))?;
+                let mut records = EmbeddedRecords::open(&data_dir.join("records.redb"))?;
+                if announce {
+                    records = records.announcing();
+                }
                 (objects, Arc::new(records), [Backend::Embedded; 2])
             }
             Storage::S3Redis { s3, redis, .. } => {
                 let (objects, sockets) = s3_store_and_sockets(&s3_options(s3)?)?;
                 watch_sockets(instruments, &sockets);
+                let options = RedisOptions {
+                    announce,
+                    ..redis_options(redis)
+                };
                 let records =
-                    RedisRecords::connect(&redis_options(redis), &opened.tasks, &opened.stop)?;
+                    RedisRecords::connect(&options, &opened.stores.tasks, &opened.stores.stop)?;
                 (objects, Arc::new(records), [Backend::S3, Backend::Redis])
             }
         };
     let objects = measured_objects(objects, of_objects, instruments);
-    let records = measured_records(records, of_records, instruments);
+    let stores = ReplicationStores {
+        assets: Assets::new(objects, opened.stores.tasks.clone())
+            .with_upload_memory(options::upload_memory(settings)),
+        records,
+        clock: Clock::system(),
+    };
+    let replication = replicate(settings, role, &stores, &opened, instruments)?;
+    let records = measured_records(stores.records, of_records, instruments);
     let jwt = &settings.jwt;
     let options = VerifierOptions {
         require_application: jwt.require_application,
     };
     let previous = jwt.previous.as_ref().map(favonius_config::Secret::expose);
     let backends = Backends {
-        assets: Assets::new(objects, opened.tasks.clone())
-            .with_upload_memory(options::upload_memory(settings)),
+        assets: stores.assets,
         records,
         verifier: Arc::new(Verifier::new(jwt.secret.expose(), previous, options)?),
-        clock: Clock::system(),
+        clock: stores.clock,
+        replication,
     };
     Ok((opened, backends))
+}
+
+/// Begins to replicate, if this process has a replica name. It ends when the back ends are closed.
+fn replicate(
+    settings: &Settings,
+    role: Role,
+    stores: &ReplicationStores,
+    opened: &Opened,
+    instruments: &Instruments,
+) -> anyhow::Result<Option<Replicator>> {
+    let replication = &settings.replication;
+    let Some(name) = &replication.name else {
+        return Ok(None);
+    };
+    let targets: Result<Vec<TargetRegion>, _> = replication
+        .urls
+        .iter()
+        .map(|url| url.url().as_str().parse())
+        .collect();
+    let options = ReplicationOptions {
+        replica: name.clone(),
+        targets: targets.context("ZE_WORKER_REPLICAS_URLS cannot be used")?,
+        delivers: role == Role::Relay || replication.delivery == Delivery::Worker,
+        reads_through: replication.read_through,
+        repair_every: replication.repair_every,
+    };
+    let runtime = ReplicationRuntime {
+        tasks: opened.replication.tasks.clone(),
+        stop: opened.replication.stop.clone(),
+        instruments: instruments.clone(),
+        seed: rand::random(),
+    };
+    // A public key signs nothing, which matters only where something is to be sent: then the replicator says so.
+    let minter = Minter::new(settings.jwt.secret.expose()).ok().map(Arc::new);
+    let replicator = Replicator::start(stores.clone(), options, minter, runtime)?;
+    Ok(Some(replicator))
 }
 
 fn watch_sockets(instruments: &Instruments, sockets: &SocketUse) {

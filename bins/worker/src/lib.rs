@@ -1,12 +1,13 @@
-//! The worker: composes an edge from settings and serves it. It holds no behaviour of its own.
+//! The worker and the relay: compose an edge from settings and serve it. They hold no behaviour of their own.
 
 mod backends;
 pub mod log;
 mod options;
+pub mod process;
 
 use std::net::SocketAddr;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use favonius_config::Settings;
 use favonius_http::{Edge, Listener, Server};
 pub use favonius_telemetry::Reporter;
@@ -14,6 +15,15 @@ use favonius_telemetry::instruments::Reading;
 use tokio::runtime::Handle;
 
 use self::backends::Opened;
+
+/// What a process of a region does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It serves deployments and takes them in; it sends to other regions unless that is left to relays.
+    Worker,
+    /// It sends to other regions, takes what they send, and nothing else.
+    Relay,
+}
 
 /// An edge that listens.
 #[derive(Debug)]
@@ -30,13 +40,26 @@ impl Worker {
     ///
     /// Must be called inside a Tokio runtime.
     pub fn start(settings: &Settings, reporter: Reporter) -> anyhow::Result<Self> {
+        Self::start_as(Role::Worker, settings, reporter)
+    }
+
+    /// The same in one of the roles.
+    pub fn start_as(role: Role, settings: &Settings, reporter: Reporter) -> anyhow::Result<Self> {
+        if role == Role::Relay && settings.replication.name.is_none() {
+            bail!(
+                "ZE_WORKER_REPLICA_NAME is not set: without it replication is off, and a relay has nothing to do"
+            );
+        }
         reporter.instruments.watch_runtime(&Handle::current());
         let memory_limit = settings.server.memory_limit;
         reporter
             .instruments
             .watch_if_any(Reading::MemoryLimit, move || memory_limit);
-        let (opened, backends) = backends::open(settings, &reporter.instruments)?;
-        let edge = Edge::new(backends, options::edge(settings, reporter)?);
+        let (opened, backends) = backends::open(settings, role, &reporter.instruments)?;
+        let mut edge = Edge::new(backends, options::edge(settings, role, reporter)?);
+        if role == Role::Relay {
+            edge = edge.relay();
+        }
         let mut server = Server::new(edge).options(options::server(settings));
         if let Some(files) = &settings.server.tls {
             server = server.tls(options::tls(files))?;

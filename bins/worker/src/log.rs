@@ -1,9 +1,9 @@
 //! What the worker says of itself at the start.
 
-use favonius_config::{Batch, LogLevel, Sampler, Settings, SignalExport};
+use favonius_config::{Batch, LogLevel, Sampler, ServiceUrl, Settings, SignalExport};
 use favonius_telemetry::{Endpoint, InvalidEndpoint, Level, TelemetrySettings};
 
-use crate::Worker;
+use crate::{Role, Worker};
 
 /// How the log is written, and what is exported where.
 pub fn settings(settings: &Settings) -> Result<TelemetrySettings, InvalidEndpoint> {
@@ -69,19 +69,44 @@ fn sampler(sampler: Sampler) -> favonius_telemetry::Sampler {
     }
 }
 
-/// The line that operators wait for, and what they have set that this version does not do yet: a setting that is taken in
-/// silence looks like one that works.
-pub fn started(settings: &Settings, worker: &Worker) {
-    if settings.replication.name.is_some() {
-        tracing::warn!(
-            key = "ZE_WORKER_REPLICA_NAME",
-            "This version takes the setting and does nothing with it: it does not replicate"
-        );
+/// The lines that operators wait for: how it takes part in replication, and where it listens.
+pub fn started(role: Role, settings: &Settings, worker: &Worker) {
+    if let Some(name) = &settings.replication.name {
+        replicating(name, &settings.replication.urls);
     }
+    let port = worker.address().port();
+    let is_exporting = settings.telemetry.is_exporting();
+    let metrics_port = worker.metrics_address().map(|address| address.port());
+    match role {
+        Role::Worker => tracing::info!(
+            server.port = port,
+            otel.enabled = is_exporting,
+            metrics.port = metrics_port,
+            "Worker listening"
+        ),
+        Role::Relay => tracing::info!(
+            server.port = port,
+            otel.enabled = is_exporting,
+            metrics.port = metrics_port,
+            "Relay listening"
+        ),
+    }
+}
+
+fn replicating(name: &str, urls: &[ServiceUrl]) {
+    tracing::info!(zephyr.replica = name, "Replica mode enabled");
+    if urls.is_empty() {
+        tracing::info!("No replica URLs configured; receive-only mode enabled");
+        return;
+    }
+    // Without the slash that the URL of a host alone gets.
+    let shown: Vec<_> = urls
+        .iter()
+        .map(|url| url.to_string().trim_end_matches('/').to_owned())
+        .collect();
     tracing::info!(
-        server.port = worker.address().port(),
-        otel.enabled = settings.telemetry.is_exporting(),
-        metrics.port = worker.metrics_address().map(|address| address.port()),
-        "Worker listening"
+        zephyr.replica.count = shown.len(),
+        zephyr.replica.urls = shown.join(","),
+        "Replica fan-out configured"
     );
 }

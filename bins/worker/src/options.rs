@@ -9,7 +9,13 @@ use favonius_http::{
 use favonius_storage::HashCheck;
 use favonius_telemetry::Reporter;
 
-pub(crate) fn edge(settings: &Settings, reporter: Reporter) -> anyhow::Result<EdgeOptions> {
+use crate::Role;
+
+pub(crate) fn edge(
+    settings: &Settings,
+    role: Role,
+    reporter: Reporter,
+) -> anyhow::Result<EdgeOptions> {
     let server = &settings.server;
     let defaults = EdgeOptions::default();
     let public_url = server
@@ -48,7 +54,11 @@ pub(crate) fn edge(settings: &Settings, reporter: Reporter) -> anyhow::Result<Ed
         },
         reporter,
         asset_cache_bytes: server.cache_bytes,
-        compression_threads: compression_threads(server.asset_hash),
+        compression_threads: match role {
+            Role::Worker => compression_threads(server.asset_hash),
+            // A worker makes the forms when somebody asks for them.
+            Role::Relay => 0,
+        },
         // The size of the cache is what we know of the memory there is; the defaults are for plenty.
         deployment_cache_bytes: share(server.cache_bytes, defaults.deployment_cache_bytes),
         page_cache_bytes: share(server.cache_bytes / 4, defaults.page_cache_bytes),
