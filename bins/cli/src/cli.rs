@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     completions::Completions, config::Config, deploy::Deploy, dev::Dev, publish::Publish,
-    token::Token,
+    replication::Replication, token::Token, unpublish::Unpublish,
 };
 
 /// The open edge worker for web applications: deploy a build, publish it, serve it.
@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Dev(Box<Dev>),
     Deploy(Box<Deploy>),
     Publish(Box<Publish>),
+    Unpublish(Box<Unpublish>),
+    Replication(Box<Replication>),
     Token(Token),
     Config(Config),
     Completions(Completions),

@@ -6,7 +6,9 @@ pub(crate) mod config;
 pub(crate) mod deploy;
 pub(crate) mod dev;
 pub(crate) mod publish;
+pub(crate) mod replication;
 pub(crate) mod token;
+pub(crate) mod unpublish;
 
 use std::process::ExitCode;
 
@@ -21,6 +23,8 @@ impl Command {
             Self::Dev(dev) => block_on(dev.run(output))?,
             Self::Deploy(deploy) => block_on(deploy.run(output))?,
             Self::Publish(publish) => block_on(publish.run(output))?,
+            Self::Unpublish(unpublish) => block_on(unpublish.run(output))?,
+            Self::Replication(replication) => block_on(replication.run(output))?,
             Self::Token(token) => token.run(output)?,
             Self::Config(config) => return config.run(output),
             Self::Completions(completions) => completions.run()?,

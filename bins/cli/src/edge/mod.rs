@@ -7,6 +7,7 @@
 
 mod error;
 mod options;
+mod replication;
 mod requests;
 mod retry;
 
@@ -30,6 +31,7 @@ use reqwest::{
 pub(crate) use self::{
     error::EdgeError,
     options::{EdgeArgs, header, parse_origin},
+    replication::{Letter, ReceivedState, TargetState},
     requests::Stored,
 };
 use self::{
@@ -133,9 +135,14 @@ impl Edge {
         self.http.request(method, url)
     }
 
-    /// The same by somebody who may write.
+    /// A POST by somebody who may write.
     fn write(&self, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
-        self.request(Method::POST, path, query)
+        self.signed(Method::POST, path, query)
+    }
+
+    /// A request with the token.
+    fn signed(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
+        self.request(method, path, query)
             .header("can_write_jwt", self.token.clone())
             .header("can-write-jwt", self.token.clone())
     }

@@ -60,6 +60,11 @@ struct Lacking {
 }
 
 #[derive(Deserialize)]
+struct RemovalAnswer {
+    names: u64,
+}
+
+#[derive(Deserialize)]
 struct PublishAnswer {
     #[serde(default)]
     urls: Vec<String>,
@@ -173,6 +178,17 @@ impl Edge {
             .await?;
         let answer: PublishAnswer = self.read(what, &body)?;
         Ok(answer.urls)
+    }
+
+    /// Removes names, and tells how many there were.
+    pub(crate) async fn unpublish(&self, request: &Value) -> Result<u64, EdgeError> {
+        let what = "remove the names";
+        let json = request.to_string();
+        let body = self
+            .send_json(what, &[("type", "removal")], json.as_bytes(), TIMEOUT)
+            .await?;
+        let answer: RemovalAnswer = self.read(what, &body)?;
+        Ok(answer.names)
     }
 
     async fn send_json(

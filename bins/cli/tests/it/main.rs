@@ -10,6 +10,7 @@ mod config;
 mod deploy;
 mod dev;
 mod publish;
+mod replication;
 mod stub;
 mod support;
 mod token;

@@ -9,6 +9,11 @@ async fn help_comes_with_an_example() {
         (&["dev", "--help"], "Example:\n  favonius dev "),
         (&["deploy", "--help"], "Example:\n  favonius deploy "),
         (&["publish", "--help"], "Example:\n  favonius publish "),
+        (&["unpublish", "--help"], "Example:\n  favonius unpublish "),
+        (
+            &["replication", "status", "--help"],
+            "Example:\n  favonius replication status ",
+        ),
         (&["token", "--help"], "$(favonius token "),
         (
             &["config", "check", "--help"],
