@@ -7,7 +7,7 @@ use std::{
 };
 
 use favonius_contract::{
-    ApplicationUid, AssetRef, Snapshot, SnapshotDocument, SnapshotId,
+    ApplicationUid, AssetRef, SnapshotDocument, SnapshotId,
     replication::{
         DigestAnswer, DigestRequest, Lacking, LackingRequest, NameOutcome, NameRecord, NameState,
         NamesAnswer, NamesRequest, OwnedAsset,
@@ -249,7 +249,8 @@ impl Receiver {
                     unknown.insert(all.into_iter().collect())
                 }
             };
-            let lacking = self.lacks(document.snapshot(), known).await?;
+            let wanted = document.snapshot().assets().map(|(_, asset)| asset);
+            let lacking = self.stores.assets.lacking(wanted, known).await?;
             missing.assets.extend(lacking.into_iter().map(owned));
         }
         if missing.is_empty() {
@@ -257,31 +258,6 @@ impl Receiver {
         } else {
             Err(ReceiveError::Missing(missing))
         }
-    }
-}
-
-impl Receiver {
-    /// The assets of a snapshot that are not here, or not its application's, which owns these.
-    async fn lacks(
-        &self,
-        snapshot: &Snapshot,
-        owned: &HashSet<AssetRef>,
-    ) -> Result<Vec<AssetRef>, StorageError> {
-        let wanted = snapshot.assets().map(|(_, asset)| asset);
-        let mut lacking = Vec::new();
-        for (asset, at) in self.stores.assets.locate_all(wanted).await? {
-            let is_here = match at {
-                None => false,
-                Some(AssetKey::Legacy(_)) => true,
-                Some(AssetKey::Asset(_)) => {
-                    owned.contains(&asset) || self.stores.assets.is_shared(asset).await?
-                }
-            };
-            if !is_here {
-                lacking.push(asset);
-            }
-        }
-        Ok(lacking)
     }
 }
 

@@ -155,6 +155,32 @@ impl Assets {
         self.located(assets).try_collect().await
     }
 
+    /// Which of these an application lacks that uploaded `own` itself: what the store does not have, and what is there for others
+    /// only. What another worker stored by the hash alone has no owner on record and is there for everybody; an asset may be there
+    /// both ways.
+    pub async fn lacking(
+        &self,
+        assets: impl IntoIterator<Item = AssetRef>,
+        own: &HashSet<AssetRef>,
+    ) -> Result<HashSet<AssetRef>, StorageError> {
+        let assets: HashSet<_> = assets.into_iter().collect();
+        stream::iter(assets)
+            .map(async |asset| {
+                let is_lacking = match self.locate(asset).await? {
+                    None => true,
+                    Some(AssetKey::Legacy(_)) => false,
+                    Some(AssetKey::Asset(_)) => {
+                        !own.contains(&asset) && !self.is_shared(asset).await?
+                    }
+                };
+                Ok(is_lacking.then_some(asset))
+            })
+            .buffer_unordered(CHECKS_AT_ONCE)
+            .try_filter_map(async |lacking| Ok(lacking))
+            .try_collect()
+            .await
+    }
+
     /// Which of these assets the store lacks: each once, at most `limit` of them.
     pub async fn missing(
         &self,
@@ -385,6 +411,15 @@ mod tests {
             assert_eq!(opened.map(|body| body.key), expected, "case `{name}`");
             let all = assets.locate_all([asset, asset]).await.unwrap();
             assert_eq!(all, [(asset, expected)], "case `{name}`");
+        }
+
+        // What is there under its own key is there for who uploaded it.
+        for (own, expected) in [
+            (HashSet::from([new]), HashSet::from([gone])),
+            (HashSet::new(), HashSet::from([new, gone])),
+        ] {
+            let lacking = assets.lacking([new, old, gone], &own).await.unwrap();
+            assert_eq!(lacking, expected, "of {own:?}");
         }
 
         let stronger = AssetKey::Asset(old);

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use favonius_auth::WriteToken;
 use favonius_contract::{AssetRef, PublishRequest, PublishTarget, Snapshot};
-use favonius_storage::{AssetKey, Change, Order, Publish, Rejection, StorageError};
-use futures::{StreamExt, TryStreamExt, stream};
+use favonius_storage::{Change, Order, Publish, Rejection};
 use http::{Response, StatusCode, request::Parts};
 use serde_json::{Value, json};
 
@@ -14,8 +13,6 @@ use crate::{body::EdgeBody, edge::Shared, failure::Failure};
 
 /// How many missing files a refusal names.
 const NAMED: usize = 100;
-/// Look-ups at once.
-const CHECKS_AT_ONCE: usize = 64;
 /// How many lost files are forgotten in one commit.
 const LOST_AT_ONCE: usize = 1000;
 /// Each name has a copy of its snapshot; this is how many bytes one publish may write.
@@ -157,28 +154,10 @@ pub(super) async fn missing_paths<'s>(
     edge: &Shared,
     snapshot: &'s Snapshot,
 ) -> Result<Vec<(&'s str, AssetRef)>, Failure> {
-    let wanted: HashSet<AssetRef> = snapshot.assets().map(|(_, asset)| asset).collect();
     let own = edge.records.known_assets(&snapshot.application_uid).await?;
     let own: HashSet<AssetRef> = own.into_iter().collect();
-    let located = edge.assets.locate_all(wanted).await?;
-    let mut missing = HashSet::new();
-    let mut foreign = Vec::new();
-    for (asset, at) in located {
-        match at {
-            None => drop(missing.insert(asset)),
-            Some(AssetKey::Asset(_)) if !own.contains(&asset) => foreign.push(asset),
-            // Uploads of another worker have no owner on record.
-            Some(AssetKey::Asset(_) | AssetKey::Legacy(_)) => {}
-        }
-    }
-    // What another application uploaded here may be there from another worker as well.
-    let unshared: Vec<_> = stream::iter(foreign)
-        .map(async |asset| Ok::<_, StorageError>((asset, edge.assets.is_shared(asset).await?)))
-        .buffer_unordered(CHECKS_AT_ONCE)
-        .try_filter_map(async |(asset, is_shared)| Ok((!is_shared).then_some(asset)))
-        .try_collect()
-        .await?;
-    missing.extend(unshared);
+    let wanted = snapshot.assets().map(|(_, asset)| asset);
+    let missing = edge.assets.lacking(wanted, &own).await?;
     let mut paths: Vec<_> = snapshot
         .assets()
         .filter(|(_, asset)| missing.contains(asset))
