@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use favonius_contract::{ApplicationUid, replication::RegionEvent};
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use futures::FutureExt;
 
 use crate::{
     cargo::Cargo,
-    courier::{Courier, EVENTS_AT_ONCE, Undelivered},
+    courier::{Courier, EVENTS_AT_ONCE, Undelivered, until_down},
 };
 
 /// Bytes of snapshots that are in memory for that.
@@ -44,14 +44,10 @@ impl Courier {
         &self,
         applications: BTreeMap<ApplicationUid, Cargo>,
     ) -> Result<(), Undelivered> {
-        let sent: Vec<BoxFuture<'_, Result<(), Undelivered>>> = applications
+        let work = applications
             .into_values()
-            .map(|cargo| async move { self.send(&cargo, false).await }.boxed())
-            .collect();
-        let sent: Vec<Result<(), Undelivered>> = stream::iter(sent)
-            .buffer_unordered(EVENTS_AT_ONCE)
-            .collect()
-            .await;
+            .map(|cargo| async move { self.send(&cargo, false).await }.boxed());
+        let sent = until_down(work.collect(), EVENTS_AT_ONCE).await;
         let mut failed = sent.into_iter().filter_map(Result::err);
         let down = failed.find(|error| matches!(error, Undelivered::Unavailable { .. }));
         down.map_or(Ok(()), Err)

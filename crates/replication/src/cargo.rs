@@ -155,10 +155,7 @@ impl Cargo {
 }
 
 /// Whether an application uploaded an asset here, or another worker left it for everybody.
-pub(crate) async fn is_own(
-    stores: &ReplicationStores,
-    owned: &OwnedAsset,
-) -> Result<bool, StorageError> {
+async fn is_own(stores: &ReplicationStores, owned: &OwnedAsset) -> Result<bool, StorageError> {
     let OwnedAsset {
         application_uid,
         asset,

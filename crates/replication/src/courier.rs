@@ -181,29 +181,8 @@ impl Courier {
         if let Err(down) = self.send_ahead(events).await {
             return events.iter().map(|_| Err(down.clone())).collect();
         }
-        // Once the region does not answer for one, the others are not tried.
-        let down = AtomicBool::new(false);
-        let down = &down;
-        let ready: Vec<BoxFuture<'_, Result<Weight, Undelivered>>> = events
-            .iter()
-            .map(|event| {
-                async move {
-                    if down.load(Relaxed) {
-                        return Err(Undelivered::Unavailable {
-                            why: "it did not answer for the change before".into(),
-                            retry_after: None,
-                        });
-                    }
-                    let ready = self.make_ready(event).await;
-                    if matches!(ready, Err(Undelivered::Unavailable { .. })) {
-                        down.store(true, Relaxed);
-                    }
-                    ready
-                }
-                .boxed()
-            })
-            .collect();
-        stream::iter(ready).buffered(EVENTS_AT_ONCE).collect().await
+        let work = events.iter().map(|event| self.make_ready(event).boxed());
+        until_down(work.collect(), EVENTS_AT_ONCE).await
     }
 
     /// Sends what the region lacks of what an event needs. Tells what its names will cost the region.
@@ -290,50 +269,24 @@ impl Courier {
     }
 
     async fn send_snapshots(&self, cargo: &Cargo, lacking: &Lacking) -> Result<(), Undelivered> {
-        let documents = lacking.snapshots.iter();
-        let documents = documents.filter_map(|id| cargo.snapshots.get_key_value(id));
-        let sent: Vec<BoxFuture<'_, Result<(), Undelivered>>> = documents
-            .map(|(id, document)| {
-                async move {
-                    self.link.send_snapshot(document).await?;
-                    self.report.sent(document.json().len() as u64);
-                    self.snapshots.insert(id.clone(), ());
-                    Ok(())
-                }
-                .boxed()
-            })
-            .collect();
-        let sent = stream::iter(sent).buffer_unordered(EVENTS_AT_ONCE);
-        first_failure(sent.collect().await)
+        let work = lacking.snapshots.iter().filter_map(|id| {
+            let document = cargo.snapshots.get(id)?;
+            let work = async move {
+                self.link.send_snapshot(document).await?;
+                self.report.sent(document.json().len() as u64);
+                self.snapshots.insert(id.clone(), ());
+                Ok(())
+            };
+            Some(work.boxed())
+        });
+        first_failure(until_down(work.collect(), EVENTS_AT_ONCE).await)
     }
 
     /// Sends the files. Those that can be sent are, also when another one cannot.
     async fn send_assets(&self, cargo: &Cargo, lacking: &Lacking) -> Result<(), Undelivered> {
-        let down = AtomicBool::new(false);
-        let down = &down;
-        let sent: Vec<BoxFuture<'_, Result<(), Undelivered>>> = lacking
-            .assets
-            .iter()
-            .map(|owned| {
-                async move {
-                    // Why is told by the one that found out.
-                    if down.load(Relaxed) {
-                        return Ok(());
-                    }
-                    let sent = self.send_asset(cargo, owned).await;
-                    if matches!(sent, Err(Undelivered::Unavailable { .. })) {
-                        down.store(true, Relaxed);
-                    }
-                    sent
-                }
-                .boxed()
-            })
-            .collect();
-        let sent: Vec<Result<(), Undelivered>> = stream::iter(sent)
-            .buffer_unordered(ASSETS_IN_FLIGHT)
-            .collect()
-            .await;
-        first_failure(sent)
+        let assets = lacking.assets.iter();
+        let work = assets.map(|owned| self.send_asset(cargo, owned).boxed());
+        first_failure(until_down(work.collect(), ASSETS_IN_FLIGHT).await)
     }
 
     async fn send_asset(&self, cargo: &Cargo, owned: &OwnedAsset) -> Result<(), Undelivered> {
@@ -430,7 +383,39 @@ impl Courier {
     }
 }
 
-/// Fails with what says most.
+/// Does so many of these at once, and tells what came of each, in their order. Once the region does not answer for one, those that
+/// have not begun are not tried.
+pub(crate) async fn until_down<T: Send>(
+    work: Vec<BoxFuture<'_, Result<T, Undelivered>>>,
+    at_once: usize,
+) -> Vec<Result<T, Undelivered>> {
+    let down = AtomicBool::new(false);
+    let down = &down;
+    let mut numbered: Vec<BoxFuture<'_, (usize, Result<T, Undelivered>)>> = Vec::new();
+    for (number, work) in work.into_iter().enumerate() {
+        let unless_down = async move {
+            if down.load(Relaxed) {
+                let untried = Undelivered::Unavailable {
+                    why: "it did not answer for something before".into(),
+                    retry_after: None,
+                };
+                return (number, Err(untried));
+            }
+            let done = work.await;
+            if matches!(done, Err(Undelivered::Unavailable { .. })) {
+                down.store(true, Relaxed);
+            }
+            (number, done)
+        };
+        numbered.push(unless_down.boxed());
+    }
+    let done = stream::iter(numbered).buffer_unordered(at_once);
+    let mut done: Vec<_> = done.collect().await;
+    done.sort_unstable_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, done)| done).collect()
+}
+
+/// Fails with what says most: that the region does not answer, if it does not.
 fn first_failure(sent: Vec<Result<(), Undelivered>>) -> Result<(), Undelivered> {
     let mut failed: Vec<Undelivered> = sent.into_iter().filter_map(Result::err).collect();
     let is_down = |error: &Undelivered| matches!(error, Undelivered::Unavailable { .. });
