@@ -1,11 +1,12 @@
 //! Watches a connection: how long a request head takes, how long nothing happens, how long nothing can be written.
 
 use std::{
+    cell::RefCell,
     io::{self, IoSlice},
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     task::{Context, Poll},
     time::Duration,
@@ -18,6 +19,15 @@ use tokio::{
 
 /// The first bytes of an HTTP/2 connection (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+/// Up to so many bytes are written in one piece, although they stand in several: to copy them costs less than it costs the kernel
+/// to gather them.
+const SMALL: usize = 8 * 1024;
+
+thread_local! {
+    /// Where they are put together. It is in use for one write only, below which there is no other guard.
+    static SMALL_WRITE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// How long a connection may be idle once the server is closing.
 const CLOSING_IDLE: Duration = Duration::from_secs(1);
 
@@ -35,7 +45,8 @@ pub(super) struct Limits {
 /// What happens on a connection, as its service sees it.
 #[derive(Debug)]
 pub(super) struct Activity {
-    busy: AtomicUsize,
+    /// Each request that is under way has a share in it.
+    under_way: Arc<()>,
     requests: AtomicU64,
     http2: AtomicBool,
     /// Whether idle connections are to end.
@@ -44,12 +55,12 @@ pub(super) struct Activity {
 
 /// A request that is under way, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Activity>);
+pub(super) struct Busy(#[expect(dead_code, reason = "it counts by being there")] Arc<()>);
 
 impl Activity {
     pub(super) fn new() -> Self {
         Self {
-            busy: AtomicUsize::new(0),
+            under_way: Arc::default(),
             requests: AtomicU64::new(0),
             http2: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -61,20 +72,19 @@ impl Activity {
         self.closing.store(true, SeqCst);
     }
 
-    pub(super) fn begin(self: &Arc<Self>) -> Busy {
-        self.busy.fetch_add(1, SeqCst);
+    pub(super) fn begin(&self) -> Busy {
         self.requests.fetch_add(1, SeqCst);
-        Busy(Arc::clone(self))
+        Busy(Arc::clone(&self.under_way))
+    }
+
+    /// A stream of HTTP/2 may end on another thread while this looks, which is then seen at the next look. Requests of HTTP/1.1 begin
+    /// and end on the thread that asks.
+    fn is_busy(&self) -> bool {
+        Arc::strong_count(&self.under_way) > 1
     }
 
     pub(super) fn is_http2(&self) -> bool {
         self.http2.load(SeqCst)
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, SeqCst);
     }
 }
 
@@ -99,7 +109,8 @@ pub(super) struct Guard<S> {
 /// The wait for a request head.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
-    until: Instant,
+    /// Not known before somebody asks: most heads are whole at once, and the time need not be looked at for them.
+    until: Option<Instant>,
     head_begun: bool,
     closing: bool,
 }
@@ -114,7 +125,7 @@ impl<S> Guard<S> {
             preface: Some(HTTP2_PREFACE),
             seen: 0,
             waiting: Some(Waiting {
-                until: now + limits.head,
+                until: Some(now + limits.head),
                 head_begun: true,
                 closing: false,
             }),
@@ -143,19 +154,18 @@ impl<S> Guard<S> {
     /// Something was read: the first bytes of a head begin its time.
     fn received(&mut self, bytes: &[u8]) {
         self.look_for_preface(bytes);
-        if self.activity.busy.load(SeqCst) > 0 || self.activity.is_http2() {
+        if self.activity.is_busy() || self.activity.is_http2() {
             return;
         }
         match &mut self.waiting {
-            Some(waiting) if !waiting.head_begun => {
+            Some(waiting) if waiting.head_begun => {}
+            Some(waiting) => {
                 waiting.head_begun = true;
-                waiting.until = Instant::now() + self.limits.head;
+                waiting.until = None;
             }
-            Some(_) => {}
             None => {
-                let until = Instant::now() + self.limits.head;
                 self.waiting = Some(Waiting {
-                    until,
+                    until: None,
                     head_begun: true,
                     closing: false,
                 });
@@ -168,7 +178,7 @@ impl<S> Guard<S> {
     /// A request is over for its service when its last bytes are given away, and for its peer when they are taken.
     fn deadline(&mut self) -> Option<Instant> {
         let requests = self.activity.requests.load(SeqCst);
-        if self.writing || self.activity.busy.load(SeqCst) > 0 {
+        if self.writing || self.activity.is_busy() {
             self.seen = requests;
             self.waiting = None;
             return None;
@@ -177,21 +187,27 @@ impl<S> Guard<S> {
             self.seen = requests;
             self.waiting = None;
         }
-        let idle = self.limits.idle;
-        let waiting = self.waiting.get_or_insert_with(|| Waiting {
-            until: Instant::now() + idle,
+        let waiting = self.waiting.get_or_insert(Waiting {
+            until: None,
             head_begun: false,
             closing: false,
         });
+        let limit = if waiting.head_begun {
+            self.limits.head
+        } else {
+            self.limits.idle
+        };
+        let mut until = waiting.until.unwrap_or_else(|| Instant::now() + limit);
         // HTTP/2 ends by itself when its streams have, which may be later than we know of.
         let is_closing = self.activity.closing.load(SeqCst) && !self.activity.is_http2();
         if is_closing && !waiting.closing {
             waiting.closing = true;
             if !waiting.head_begun || requests == 0 {
-                waiting.until = waiting.until.min(Instant::now() + CLOSING_IDLE);
+                until = until.min(Instant::now() + CLOSING_IDLE);
             }
         }
-        Some(waiting.until)
+        waiting.until = Some(until);
+        Some(until)
     }
 
     /// Sees to it that the connection is woken when the next request must have come; `Ready` if it must have by now.
@@ -319,10 +335,62 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.watch(cx, |inner, cx| inner.poll_write_vectored(cx, slices))
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        if slices.len() == 1 || length > SMALL {
+            return self.watch(cx, |inner, cx| inner.poll_write_vectored(cx, slices));
+        }
+        SMALL_WRITE.with_borrow_mut(|buffer| {
+            buffer.clear();
+            for slice in slices {
+                buffer.extend_from_slice(slice);
+            }
+            self.watch(cx, |inner, cx| inner.poll_write(cx, buffer))
+        })
     }
 
     fn is_write_vectored(&self) -> bool {
         self.inner.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_in_pieces_arrives_in_order() {
+        let limits = Limits {
+            head: Duration::from_mins(1),
+            idle: Duration::from_mins(1),
+            write: Duration::from_mins(1),
+        };
+        // A peer that takes all at once, and one that takes a little at a time.
+        for room in [64 * 1024, 1000] {
+            for length in [0, 1, SMALL - 7, SMALL - 6, 3 * SMALL] {
+                let (near, mut far) = tokio::io::duplex(room);
+                let mut guard = Guard::new(near, limits, Arc::new(Activity::new()));
+                let head = *b"head: x";
+                let body: Vec<_> = (0..=u8::MAX).cycle().take(length).collect();
+                let expected = [&head[..], &body].concat();
+                let write = async {
+                    let mut written = 0;
+                    while written < expected.len() {
+                        let in_head = written.min(head.len());
+                        let pieces = [
+                            IoSlice::new(&head[in_head..]),
+                            IoSlice::new(&body[written - in_head..]),
+                        ];
+                        written += guard.write_vectored(&pieces).await.unwrap();
+                    }
+                    guard.shutdown().await.unwrap();
+                };
+                let mut read = Vec::new();
+                let ((), received) = tokio::join!(write, far.read_to_end(&mut read));
+                received.unwrap();
+                assert!(read == expected, "{length} bytes, {room} at a time");
+            }
+        }
     }
 }
