@@ -70,6 +70,11 @@ impl Snapshot {
     /// The asset at a path, and its index: less than [`asset_count`](Self::asset_count), of no other asset, and the same
     /// for as long as this snapshot and its clones live. Another reading of the same build may number otherwise.
     pub fn find(&self, path: &str) -> Option<(usize, AssetRef)> {
+        self.find_joined([path, "", ""])
+    }
+
+    /// The same for a path that is these texts, one after the other.
+    pub fn find_joined(&self, path: [&str; 3]) -> Option<(usize, AssetRef)> {
         self.assets.find(path)
     }
 

@@ -126,7 +126,7 @@ pub(crate) fn named<'a>(
     if let Some(place) = lookup.asset(path, ".html") {
         return Some(place.with(Role::Named));
     }
-    let directory = format!("{path}/");
+    let directory = [path, "/"].concat();
     lookup.asset(&directory, INDEX)?;
     let location_path = format!("/{}", utf8_percent_encode(&directory, NOT_IN_PATH));
     Some(Resolved::Redirect { location_path })
@@ -174,7 +174,8 @@ impl<'a> Lookup<'a> {
     }
 
     fn manifest<'p>(&self, replacement: Option<AssetRef>, path: &'p str) -> Option<Place<'p>> {
-        if media_type::file_name(path) != MANIFEST_FILE {
+        // Nearly all paths end otherwise, and to look for a slash costs more.
+        if !path.ends_with(MANIFEST_FILE) || media_type::file_name(path) != MANIFEST_FILE {
             return None;
         }
         let own = self.snapshot.manifest_path();
@@ -215,15 +216,17 @@ impl<'a> Lookup<'a> {
         if prefix.len() + path.len() + suffix.len() > MAX_ASSET_PATH {
             return None;
         }
+        // Most places are empty, so that nothing is put together before something is there.
+        let parts = [prefix, path, suffix];
+        let (index, asset) = self.snapshot.find_joined(parts)?;
         let path = if prefix.is_empty() && suffix.is_empty() {
             Cow::Borrowed(path)
         } else {
-            Cow::Owned([prefix, path, suffix].concat())
+            Cow::Owned(parts.concat())
         };
         if self.is_private(&path) {
             return None;
         }
-        let (index, asset) = self.snapshot.find(&path)?;
         Some(Place {
             path,
             index: Some(index),

@@ -65,6 +65,8 @@ pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
     headers
         .get_all(ACCEPT)
         .iter()
+        // What scripts and styles are asked for with.
+        .filter(|line| line.as_bytes() != b"*/*")
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))
         .any(|range| {
