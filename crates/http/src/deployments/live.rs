@@ -1,150 +1,179 @@
-//! A deployment as it is served.
+//! A deployment as it is served: a build under a name.
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, Ordering::Relaxed},
+    atomic::{AtomicBool, Ordering::SeqCst},
 };
 
 use favonius_contract::{
-    AssetRef, Delimiter, Deployment, DeploymentName, Snapshot, SnapshotId, version_labels,
+    ApplicationUid, AssetRef, Delimiter, DeploymentName, Publication, Snapshot, SnapshotId,
+    version_labels,
 };
-use favonius_storage::Clock;
-use http::HeaderValue;
 
-use crate::serve::{Facts, LastModified, Rules, own_rules};
+use super::build::Build;
+use crate::serve::{Facts, Rules, own_rules};
 
-/// A deployment together with what need not be worked out again for each request.
+/// What a name answers with.
 #[derive(Debug)]
 pub(crate) struct Live {
-    pub(crate) deployment: Deployment,
+    pub(crate) build: Arc<Build>,
+    /// What publishing added; none for a snapshot that somebody copied to the name by hand.
+    pub(crate) publication: Option<Publication>,
     /// The name that it was loaded for; a version may be loaded by its id.
     pub(crate) name: Option<DeploymentName>,
     /// Whether the name stands for this one version for ever, so that what it serves may be kept for ever too.
     pub(crate) is_version: bool,
-    /// What it says of headers and redirects, once that was read.
+    /// Whether the name is a hostname, as [`Hostname`](favonius_contract::Hostname) writes it.
+    pub(crate) is_host: bool,
+    /// What the build says of headers and redirects, once that was read. Not with the build: what could not be checked in an outage
+    /// is read again after it.
     pub(crate) rules: OnceLock<Rules>,
+    /// What follows from the path of a manifest that stands in the place of the build's own.
+    manifest_facts: OnceLock<Facts>,
     /// What the name answered with before, once that was asked for; the newest first.
     pub(super) past: OnceLock<Arc<[SnapshotId]>>,
-    /// For each asset of the snapshot, in its order, once it was asked for.
-    facts: Box<[OnceLock<Facts>]>,
-    shown_id: HeaderValue,
-    /// What is said where nothing answers a path.
-    pub(crate) not_found: Arc<str>,
-    modified: Option<(LastModified, HeaderValue)>,
-    /// Whether that is over. It stays so, and the time need not be asked for again.
-    is_past: AtomicBool,
+    /// The connection to the changes under which it was read.
+    epoch: u64,
+    /// Whether a change of the name was told since.
+    stale: AtomicBool,
 }
 
 impl Live {
-    /// The deployment that a name stands for.
+    /// The deployment that a name stands for, as it was read in this epoch.
     pub(super) fn named(
         name: DeploymentName,
-        deployment: Deployment,
+        build: Arc<Build>,
+        publication: Option<Publication>,
         delimiter: Delimiter,
+        epoch: u64,
     ) -> Self {
-        let says_so = deployment
-            .publication
+        let says_so = publication
             .as_ref()
             .is_some_and(|publication| publication.version);
         // Records of another worker, and those made by hand, do not say it; their name does.
-        let [label, _] = version_labels(&deployment.snapshot.snapshot_id, usize::MAX);
+        let [label, _] = version_labels(&build.snapshot.snapshot_id, usize::MAX);
         let named_so = || {
             name.as_str()
                 .strip_prefix(label.as_str())
                 .is_some_and(|rest| rest.starts_with(delimiter.as_str()))
         };
-        let is_version = says_so || named_so();
-        Self::new(Some(name), is_version, deployment)
+        Self {
+            rules: rules_of(&build),
+            manifest_facts: OnceLock::new(),
+            is_version: says_so || named_so(),
+            is_host: is_host(name.as_str()),
+            name: Some(name),
+            build,
+            publication,
+            past: OnceLock::new(),
+            epoch,
+            stale: AtomicBool::new(false),
+        }
     }
 
     /// A version by itself.
-    pub(super) fn version(deployment: Deployment) -> Self {
-        Self::new(None, true, deployment)
-    }
-
-    fn new(name: Option<DeploymentName>, is_version: bool, deployment: Deployment) -> Self {
-        let snapshot = &deployment.snapshot;
-        let facts = std::iter::repeat_with(OnceLock::new)
-            .take(snapshot.asset_count())
-            .collect();
-        let modified = LastModified::from_unix_ms(snapshot.created_at_ms)
-            .map(|modified| (modified, modified.header()));
-        let rules = OnceLock::new();
-        if !own_rules::are_in(snapshot) {
-            // It is new, so that nothing is there.
-            drop(rules.set(Rules::default()));
-        }
+    pub(super) fn version(build: Arc<Build>) -> Self {
         Self {
-            shown_id: shown(&snapshot.snapshot_id),
-            not_found: format!(
-                "There is no such file in version {} of {}",
-                snapshot.snapshot_id, snapshot.application_uid
-            )
-            .into(),
-            deployment,
-            name,
-            is_version,
-            rules,
+            rules: rules_of(&build),
+            manifest_facts: OnceLock::new(),
+            publication: None,
+            name: None,
+            is_version: true,
+            is_host: false,
+            build,
             past: OnceLock::new(),
-            facts,
-            modified,
-            is_past: AtomicBool::new(false),
+            epoch: 0,
+            stale: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
-        &self.deployment.snapshot
+        &self.build.snapshot
+    }
+
+    /// Whose name it is.
+    pub(crate) fn owner(&self) -> &ApplicationUid {
+        match &self.publication {
+            Some(publication) => &publication.application_uid,
+            None => &self.build.snapshot.application_uid,
+        }
     }
 
     /// The manifest that publishing gave the name, in the place of the build's own.
     pub(crate) fn manifest(&self) -> Option<AssetRef> {
-        self.deployment.publication.as_ref()?.manifest
+        self.publication.as_ref()?.manifest
+    }
+
+    /// What follows from the path of the asset at this index; without one it is the [`manifest`](Self::manifest).
+    pub(crate) fn facts(&self, index: Option<usize>, path: &str) -> &Facts {
+        index
+            .and_then(|index| self.build.facts(index, path))
+            .unwrap_or_else(|| self.manifest_facts.get_or_init(|| Facts::of(path)))
     }
 
     /// What the name answered with before, as far as that needs no asking: the hostname of a version stands for one build.
-    pub(crate) fn past(&self) -> Option<Arc<[SnapshotId]>> {
+    pub(crate) fn past(&self) -> Option<&[SnapshotId]> {
         if self.is_version || self.name.is_none() {
-            return Some(Arc::new([]));
+            return Some(&[]);
         }
-        self.past.get().map(Arc::clone)
+        self.past.get().map(|past| &**past)
     }
 
-    /// What follows from the path of the asset at this index, which has this path.
-    pub(crate) fn facts(&self, index: usize, path: &str) -> Option<&Facts> {
-        Some(self.facts.get(index)?.get_or_init(|| Facts::of(path)))
+    /// Whether every change since it was read would have been told, and none was.
+    pub(super) fn is_followed(&self, epoch: u64) -> bool {
+        epoch % 2 == 1 && self.epoch == epoch && !self.is_stale()
     }
 
-    /// The id of the snapshot, fit for a header.
-    pub(crate) fn shown_id(&self) -> &HeaderValue {
-        &self.shown_id
+    /// Whether a change was told since.
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale.load(SeqCst)
     }
 
-    /// When it was built. A builder's clock may be ahead, and a date in the future is not allowed (RFC 9110, section 8.8.2.1).
-    pub(crate) fn modified(&self, clock: &Clock) -> Option<(LastModified, &HeaderValue)> {
-        let (modified, header) = self.modified.as_ref()?;
-        if !self.is_past.load(Relaxed) {
-            if self.deployment.snapshot.created_at_ms > clock.now_ms() {
-                return None;
-            }
-            self.is_past.store(true, Relaxed);
-        }
-        Some((*modified, header))
+    /// A change was told.
+    pub(super) fn set_stale(&self) {
+        self.stale.store(true, SeqCst);
     }
 
-    /// About how many bytes of memory this takes.
+    /// About how many bytes of memory this takes by itself. Its build counts in full, although others may share it.
     pub(super) fn memory_bytes(&self) -> usize {
-        let facts = self.facts.len() * size_of::<OnceLock<Facts>>();
-        let snapshot = &self.deployment.snapshot;
-        size_of::<Self>() + facts + snapshot.memory_bytes() + own_rules::memory_bytes(snapshot)
+        let rules = own_rules::memory_bytes(self.snapshot());
+        size_of::<Self>() + self.build.memory_bytes() + rules
     }
 }
 
-/// An id may hold what a header must not; then it is escaped as in a URL.
-fn shown(id: &SnapshotId) -> HeaderValue {
-    let id = id.as_str();
-    let plain = HeaderValue::from_str(id).ok().filter(|_| id.is_ascii());
-    plain.unwrap_or_else(|| {
-        let escaped = percent_encoding::utf8_percent_encode(id, percent_encoding::CONTROLS);
-        HeaderValue::try_from(escaped.to_string()).unwrap_or(HeaderValue::from_static("unknown"))
-    })
+/// None, where a build brings none; else they have to be read.
+fn rules_of(build: &Build) -> OnceLock<Rules> {
+    if own_rules::are_in(&build.snapshot) {
+        OnceLock::new()
+    } else {
+        Rules::default().into()
+    }
+}
+
+/// Whether a name is written as a [`Hostname`](favonius_contract::Hostname) is: in lower case, without port and without trailing dot.
+fn is_host(name: &str) -> bool {
+    let is_label = |label: &[u8]| {
+        (1..=63).contains(&label.len())
+            && label
+                .iter()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+    };
+    name.len() <= 253 && name.as_bytes().split(|&b| b == b'.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use favonius_contract::Hostname;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_host_is_its_own_hostname(host in "([a-zA-Z0-9_-]{1,64}[.:]?){0,4}") {
+            let hostname = Hostname::from_authority(&host);
+            let same = hostname.is_ok_and(|hostname| hostname.as_str() == host);
+            prop_assert_eq!(is_host(&host), same, "{}", host);
+        }
+    }
 }

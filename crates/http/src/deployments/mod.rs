@@ -8,6 +8,7 @@
 //!
 //! A read that began before a change was told never counts as the state after it.
 
+mod build;
 mod live;
 
 use std::{
@@ -19,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use favonius_contract::{Delimiter, Deployment, DeploymentName, Publication, SnapshotId};
+use favonius_contract::{Delimiter, Deployment, DeploymentName, SnapshotId};
 use favonius_storage::{ChangeEvent, RecordStore, StorageError};
 use favonius_telemetry::{
     Instruments,
@@ -36,6 +37,7 @@ use quick_cache::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
+use self::build::Builds;
 pub(crate) use self::live::Live;
 use crate::flight::{Flights, part_of_request};
 
@@ -60,15 +62,6 @@ type Load = Shared<BoxFuture<'static, Loaded>>;
 /// A read under way: the number of changes that were told when it began, and when that was.
 type Loading = (u64, Instant, WeakShared<BoxFuture<'static, Loaded>>);
 
-/// A deployment in memory.
-struct Slot {
-    live: Arc<Live>,
-    /// The connection to the changes under which it was read.
-    epoch: u64,
-    /// Whether a change was told since.
-    stale: AtomicBool,
-}
-
 /// A name as text: it has the hash of the name itself.
 #[derive(Hash)]
 struct Named<'a>(&'a str);
@@ -82,9 +75,9 @@ impl Equivalent<DeploymentName> for Named<'_> {
 #[derive(Clone)]
 struct BySize;
 
-impl Weighter<DeploymentName, Arc<Slot>> for BySize {
-    fn weight(&self, name: &DeploymentName, slot: &Arc<Slot>) -> u64 {
-        (name.as_str().len() + slot.live.memory_bytes()) as u64
+impl Weighter<DeploymentName, Arc<Live>> for BySize {
+    fn weight(&self, name: &DeploymentName, live: &Arc<Live>) -> u64 {
+        (name.as_str().len() + live.memory_bytes()) as u64
     }
 }
 
@@ -126,9 +119,10 @@ struct State {
     records: Arc<dyn RecordStore>,
     delimiter: Delimiter,
     tasks: TaskTracker,
-    known: Cache<DeploymentName, Arc<Slot>, BySize>,
+    known: Cache<DeploymentName, Arc<Live>, BySize>,
     unknown: Cache<DeploymentName, (Instant, u64)>,
     versions: Cache<SnapshotId, Arc<Live>, VersionBySize>,
+    builds: Builds,
     loading: Mutex<HashMap<DeploymentName, Loading>>,
     reading_past: Flights<(DeploymentName, SnapshotId), Past>,
     /// Counts the changes that were told.
@@ -159,6 +153,7 @@ impl Deployments {
             known: cache(EXPECTED_DEPLOYMENTS, memory_bytes, BySize),
             unknown: Cache::new(UNKNOWN_LIMIT),
             versions: cache(EXPECTED_DEPLOYMENTS, memory_bytes / 4, VersionBySize),
+            builds: Builds::default(),
             loading: Mutex::default(),
             reading_past: Flights::new(tasks.clone()),
             generation: AtomicU64::new(0),
@@ -184,28 +179,29 @@ impl Deployments {
     pub(crate) fn known(&self, name: &str, is_repeated: bool) -> Option<Arc<Live>> {
         let state = &self.0;
         let epoch = state.epoch.load(SeqCst);
-        let slot = state.known.get(&Named(name))?;
-        let followed = epoch % 2 == 1 && slot.epoch == epoch && !slot.stale.load(SeqCst);
-        if followed && !is_repeated {
+        let live = state.known.get(&Named(name))?;
+        if !live.is_followed(epoch) {
+            return None;
+        }
+        if !is_repeated {
             self.looked_up(Lookup::Hit);
         }
-        followed.then(|| Arc::clone(&slot.live))
+        Some(live)
     }
 
     /// What a name answers with.
     pub(crate) async fn get(&self, name: &DeploymentName) -> Loaded {
         let state = &self.0;
         let epoch = state.epoch.load(SeqCst);
-        let slot = state.known.get(name);
-        if let Some(slot) = &slot {
-            let followed = epoch % 2 == 1 && slot.epoch == epoch && !slot.stale.load(SeqCst);
-            if followed {
+        let known = state.known.get(name);
+        if let Some(live) = &known {
+            if live.is_followed(epoch) {
                 self.looked_up(Lookup::Hit);
-                return Ok(Some(Arc::clone(&slot.live)));
+                return Ok(known);
             }
             if state.down.load(SeqCst) {
                 self.looked_up(Lookup::Hit);
-                return Ok(Some(self.stale(slot)));
+                return Ok(Some(self.stale(live)));
             }
         } else if let Some((at, generation)) = state.unknown.get(name)
             && at.elapsed() < UNKNOWN_FOR
@@ -217,19 +213,19 @@ impl Deployments {
         }
         self.looked_up(Lookup::Miss);
         let (load, begun) = self.load(name);
-        let Some(slot) = slot else {
+        let Some(known) = known else {
             return load.await;
         };
         // What is known to have changed is worth more patience: the store's own. The read goes on without us, and the next
         // request finds what it brings.
-        let patience = if slot.stale.load(SeqCst) {
+        let patience = if known.is_stale() {
             Duration::MAX
         } else {
             PATIENCE.saturating_sub(begun.elapsed())
         };
         match tokio::time::timeout(patience, load).await {
             Ok(Ok(loaded)) => Ok(loaded),
-            Ok(Err(_)) | Err(_) => Ok(Some(self.stale(&slot))),
+            Ok(Err(_)) | Err(_) => Ok(Some(self.stale(&known))),
         }
     }
 
@@ -248,18 +244,7 @@ impl Deployments {
                 .await
                 .map_err(|error| Some(Arc::new(error)))?;
             let snapshot = found.ok_or(None)?.into_snapshot();
-            let publication = Some(Publication {
-                application_uid: snapshot.application_uid.clone(),
-                published_at: 0,
-                replica: String::new(),
-                manifest: None,
-                version: true,
-            });
-            let deployment = Deployment {
-                snapshot,
-                publication,
-            };
-            Ok(Arc::new(Live::version(deployment)))
+            Ok(Arc::new(Live::version(state.builds.share(snapshot))))
         };
         // Once for all who wait for it; absence and failure are not kept.
         match state.versions.get_or_insert_async(id, read).await {
@@ -273,7 +258,7 @@ impl Deployments {
     /// a name may have changed hands.
     pub(crate) async fn past(&self, live: &Arc<Live>) -> Past {
         if let Some(past) = live.past() {
-            return Ok(past);
+            return Ok(past.into());
         }
         let Some(name) = &live.name else {
             return Ok(Arc::new([]));
@@ -299,7 +284,7 @@ impl Deployments {
         let mut past: Vec<SnapshotId> = Vec::new();
         for entry in self.0.records.history(name).await? {
             let id = entry.snapshot_id;
-            let is_own = entry.publication.application_uid == *live.deployment.owner();
+            let is_own = entry.publication.application_uid == *live.owner();
             if !is_own || id == live.snapshot().snapshot_id || past.contains(&id) {
                 continue;
             }
@@ -344,21 +329,21 @@ impl Deployments {
         self.0.instruments.cache_lookup(Kept::Deployments, lookup);
     }
 
-    fn stale(&self, slot: &Slot) -> Arc<Live> {
+    fn stale(&self, live: &Arc<Live>) -> Arc<Live> {
         self.0.served_stale.fetch_add(1, SeqCst);
         self.0.instruments.served_stale();
-        Arc::clone(&slot.live)
+        Arc::clone(live)
     }
 
     fn follow(&self, change: ChangeEvent) {
         let state = &self.0;
         match change {
             ChangeEvent::Name(name) => {
-                // First the count, then the slot: a load puts its slot first and then looks at the count, so that one
+                // First the count, then what is known: a load puts what it read there first and then looks at the count, so that one
                 // of the two sees the other.
                 state.generation.fetch_add(1, SeqCst);
-                if let Some(slot) = state.known.peek(&name) {
-                    slot.stale.store(true, SeqCst);
+                if let Some(live) = state.known.peek(&name) {
+                    live.set_stale();
                 }
                 state.unknown.remove(&name);
             }
@@ -425,16 +410,19 @@ impl Deployments {
         match found {
             Ok(Some(deployment)) => {
                 state.down.store(false, SeqCst);
-                let live = Arc::new(Live::named(name.clone(), deployment, state.delimiter));
-                let outdated = state.generation.load(SeqCst) != generation;
-                let slot = Arc::new(Slot {
-                    live: Arc::clone(&live),
-                    epoch,
-                    stale: AtomicBool::new(outdated),
-                });
-                state.known.insert(name, Arc::clone(&slot));
+                let Deployment {
+                    snapshot,
+                    publication,
+                } = deployment;
+                let build = state.builds.share(snapshot);
+                let live = Live::named(name.clone(), build, publication, state.delimiter, epoch);
+                let live = Arc::new(live);
                 if state.generation.load(SeqCst) != generation {
-                    slot.stale.store(true, SeqCst);
+                    live.set_stale();
+                }
+                state.known.insert(name, Arc::clone(&live));
+                if state.generation.load(SeqCst) != generation {
+                    live.set_stale();
                 }
                 Ok(Some(live))
             }

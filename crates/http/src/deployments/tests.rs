@@ -167,7 +167,7 @@ impl Setup {
     /// Which user's build the host answers with.
     async fn user(&self, host: &str) -> Option<String> {
         let live = self.deployments.get(&name(host)).await.unwrap()?;
-        let id = live.deployment.snapshot.snapshot_id.as_str();
+        let id = live.snapshot().snapshot_id.as_str();
         Some(id.split('.').next().unwrap().to_owned())
     }
 
@@ -334,4 +334,31 @@ async fn a_store_that_hangs_delays_the_last_known_once() {
     assert_eq!(setup.reads(), reads, "nobody asks again");
     assert!(begun.elapsed() < PATIENCE * 50, "nor waits again");
     setup.store.permits.add_permits(1000);
+}
+
+#[tokio::test]
+async fn names_of_one_build_share_it() {
+    let setup = Setup::new().await;
+    for (host, user) in [("a.test", "one"), ("b.test", "one"), ("c.test", "two")] {
+        setup.publish(host, user).await;
+    }
+    let live = async |host| setup.deployments.get(&name(host)).await.unwrap().unwrap();
+    let (a, b, c) = (
+        live("a.test").await,
+        live("b.test").await,
+        live("c.test").await,
+    );
+    assert!(Arc::ptr_eq(&a.build, &b.build));
+    assert!(!Arc::ptr_eq(&a.build, &c.build));
+    let id = &a.snapshot().snapshot_id;
+    let version = setup.deployments.version(id).await.unwrap().unwrap();
+    assert!(Arc::ptr_eq(&a.build, &version.build));
+    // A change of one name is no change of the others.
+    setup.tell(ChangeEvent::Name(name("a.test"))).await;
+    let reads = setup.reads();
+    live("b.test").await;
+    assert_eq!(setup.reads(), reads);
+    let again = live("a.test").await;
+    assert_eq!(setup.reads(), reads + 1);
+    assert!(Arc::ptr_eq(&a.build, &again.build));
 }

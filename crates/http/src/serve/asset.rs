@@ -58,7 +58,7 @@ pub(super) async fn answer(
     found: &Found<'_>,
 ) -> Result<Response<EdgeBody>, Failure> {
     let listed = Listed {
-        snapshot: &found.live.deployment.snapshot,
+        snapshot: found.live.snapshot(),
         path: found.path,
         asset: found.asset,
     };
@@ -74,7 +74,7 @@ async fn look(edge: &Shared, found: &Found<'_>) -> Result<Response<EdgeBody>, Fa
     } else {
         Accepted::default()
     };
-    let modified = found.live.modified(&edge.clock);
+    let modified = found.live.build.modified(&edge.clock);
     // A 404 page is no representation of what was asked for: conditions and ranges do not apply to it.
     if found.role != Role::NotFoundPage {
         if let Some(response) = precondition(found, &subject, accepted, modified)? {
@@ -421,7 +421,7 @@ impl Found<'_> {
         if let Some((_, modified)) = modified {
             headers.insert(header::LAST_MODIFIED, modified.clone());
         }
-        headers.insert(super::DEPLOYMENT, self.live.shown_id().clone());
+        headers.insert(super::DEPLOYMENT, self.live.build.shown_id.clone());
         super::allow_all_origins(headers);
     }
 
@@ -472,16 +472,11 @@ impl Found<'_> {
         if self.facts.is_owned() {
             return Ok(true);
         }
-        let deployment = &self.live.deployment;
-        let made_here = deployment
-            .publication
-            .as_ref()
-            .is_some_and(|publication| publication.manifest == Some(self.asset));
-        if made_here {
+        if self.live.manifest() == Some(self.asset) {
             return Ok(true);
         }
         self.question.wait().await;
-        let application = &deployment.snapshot.application_uid;
+        let application = &self.live.snapshot().application_uid;
         let ownership = Box::pin(edge.owns(application, self.asset)).await?;
         if ownership == Ownership::Own {
             self.facts.set_owned();

@@ -181,18 +181,11 @@ impl Asked<'_> {
         if index.is_some() && own_rules::is_file(live.snapshot(), path) {
             return Err(not_found(named));
         }
-        let facts;
-        let facts = if let Some(facts) = index.and_then(|index| live.facts(index, path)) {
-            facts
-        } else {
-            facts = Facts::of(path);
-            &facts
-        };
         let found = asset::Found {
             live,
             version_name: named.is_version,
             path,
-            facts,
+            facts: live.facts(index, path),
             asset,
             role,
             prefix: &self.target.prefix,
@@ -279,7 +272,7 @@ fn not_found(live: &Live) -> Failure {
     Failure::new(
         StatusCode::NOT_FOUND,
         "not_found",
-        Arc::clone(&live.not_found),
+        Arc::clone(&live.build.not_found),
     )
     // What is not there now may be there later, in one form or another.
     .header(

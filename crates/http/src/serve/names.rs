@@ -39,7 +39,7 @@ pub(super) async fn find<'a>(edge: &Shared, question: Question<'a>) -> Result<Fo
     }
     let live = match edge.deployments.known(host, question.is_repeated()) {
         // What is known under this text is what the host's name stands for if that is this text.
-        Some(live) if is_plain(host) => live,
+        Some(live) if live.is_host => live,
         _ => {
             let host = hostname(host)?;
             question.wait().await;
@@ -53,17 +53,6 @@ pub(super) async fn find<'a>(edge: &Shared, question: Question<'a>) -> Result<Fo
         path,
         prefix: Cow::Borrowed(""),
     }))
-}
-
-/// Whether a host is written as [`Hostname`] writes it: in lower case, without port and without trailing dot.
-fn is_plain(host: &str) -> bool {
-    let is_label = |label: &[u8]| {
-        (1..=63).contains(&label.len())
-            && label
-                .iter()
-                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-    };
-    host.len() <= 253 && host.as_bytes().split(|&b| b == b'.').all(is_label)
 }
 
 /// The record of the whole hostname, else that of its application label.
@@ -140,7 +129,7 @@ async fn by_route_key<'a>(edge: &Shared, host: &str, rest: &'a str) -> Result<Fo
         live.ok_or_else(|| unknown("There is no deployment under this route key on this edge"))?;
     // Pages of one application must not run on the origin of another.
     let here = by_host(edge, &host).await?;
-    if here.is_some_and(|here| here.deployment.owner() != live.deployment.owner()) {
+    if here.is_some_and(|here| here.owner() != live.owner()) {
         return Err(unknown(
             "The deployments of this hostname's own application only are here",
         ));
@@ -168,20 +157,4 @@ async fn named(edge: &Shared, kind: &str, key: &RouteKey) -> Result<Option<Arc<L
 
 fn unknown(message: &'static str) -> Failure {
     Failure::new(StatusCode::NOT_FOUND, "unknown_host", message)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_plain_host_is_its_own_hostname(host in "([a-zA-Z0-9_-]{1,64}[.:]?){0,4}") {
-            let hostname = Hostname::from_authority(&host);
-            let same = hostname.is_ok_and(|hostname| hostname.as_str() == host);
-            prop_assert_eq!(is_plain(&host), same, "{}", host);
-        }
-    }
 }

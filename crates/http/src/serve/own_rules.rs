@@ -29,10 +29,12 @@ pub(crate) fn are_in(snapshot: &Snapshot) -> bool {
 /// Whether this path in a snapshot is that of such a file. They are for the edge, and nobody else gets them: those of other
 /// services hold passwords.
 pub(super) fn is_file(snapshot: &Snapshot, path: &str) -> bool {
-    matches!(file_name(path), HEADERS_FILE | REDIRECTS_FILE) && {
-        let directory = path.strip_suffix(file_name(path)).unwrap_or_default();
-        matches!(directory, "" | "client/") || Some(directory) == snapshot.base()
-    }
+    (path.ends_with(HEADERS_FILE) || path.ends_with(REDIRECTS_FILE))
+        && matches!(file_name(path), HEADERS_FILE | REDIRECTS_FILE)
+        && {
+            let directory = path.strip_suffix(file_name(path)).unwrap_or_default();
+            matches!(directory, "" | "client/") || Some(directory) == snapshot.base()
+        }
 }
 
 /// About how many bytes of memory the rules of a snapshot take.

@@ -96,13 +96,8 @@ impl Pages {
         edge: &Shared,
         found: &Found<'_>,
     ) -> Result<Option<Page>, Failure> {
-        let deployment = &found.live.deployment;
-        let snapshot = &deployment.snapshot;
-        let has_manifest = snapshot.manifest_path().is_some()
-            || deployment
-                .publication
-                .as_ref()
-                .is_some_and(|p| p.manifest.is_some());
+        let snapshot = found.live.snapshot();
+        let has_manifest = snapshot.manifest_path().is_some() || found.live.manifest().is_some();
         if !has_manifest || snapshot.is_sealed() || found.asset.size > LARGEST {
             return Ok(None);
         }

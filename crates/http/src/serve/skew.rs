@@ -22,16 +22,18 @@ pub(super) async fn find(
     if path.is_empty() || path.ends_with('/') {
         return None;
     }
+    let read;
     let past = if let Some(past) = live.past() {
         past
     } else {
         question.wait().await;
-        Box::pin(edge.deployments.past(live))
+        read = Box::pin(edge.deployments.past(live))
             .await
             .inspect_err(|error| cannot_tell(live, error))
-            .ok()?
+            .ok()?;
+        &*read
     };
-    for id in &*past {
+    for id in past {
         let mut old = edge.deployments.known_version(id);
         if old.is_none() {
             question.wait().await;
@@ -44,11 +46,11 @@ pub(super) async fn find(
         let Some(old) = old else {
             continue;
         };
-        let index =
-            resolve::exact(&old.deployment.snapshot, path).filter(|&(index, asset_path)| {
-                old.facts(index, asset_path)
-                    .is_some_and(|facts| !facts.changes_under_its_name())
-            });
+        let index = resolve::exact(old.snapshot(), path).filter(|&(index, asset_path)| {
+            old.build
+                .facts(index, asset_path)
+                .is_some_and(|facts| !facts.changes_under_its_name())
+        });
         if let Some((index, _)) = index {
             return Some((old, index));
         }
