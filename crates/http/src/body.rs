@@ -13,14 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::observe::Observed;
 
-/// The body of an answer: some bytes, or an asset that streams from the store.
-///
-/// A stream that fails ends the connection: a body never ends as if it were whole.
-pub struct EdgeBody {
-    content: Content,
-    /// Whoever is told what becomes of it.
-    observed: Option<Observed>,
-}
+/// What an answer carries: some bytes, or an asset that streams from the store.
+pub(crate) struct Payload(Content);
 
 enum Content {
     Bytes(Bytes),
@@ -32,9 +26,14 @@ enum Content {
 
 impl Content {
     fn is_given(&self) -> bool {
+        self.left() == 0
+    }
+
+    /// How many bytes are still to come.
+    fn left(&self) -> u64 {
         match self {
-            Self::Bytes(bytes) => bytes.is_empty(),
-            Self::Stream { left, .. } => *left == 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Stream { left, .. } => *left,
         }
     }
 
@@ -53,38 +52,51 @@ impl Content {
     }
 }
 
-impl EdgeBody {
+impl Payload {
     pub(crate) fn empty() -> Self {
-        Self::of(Content::Bytes(Bytes::new()))
+        Self(Content::Bytes(Bytes::new()))
     }
 
     pub(crate) fn stream(
         bytes: BoxStream<'static, Result<Bytes, StorageError>>,
         size: u64,
     ) -> Self {
-        Self::of(Content::Stream { bytes, left: size })
+        Self(Content::Stream { bytes, left: size })
     }
 
-    fn of(content: Content) -> Self {
-        Self {
-            content,
-            observed: None,
-        }
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.0, Content::Stream { .. })
     }
 
-    /// Tells this what becomes of the body.
-    pub(crate) fn observe(&mut self, mut observed: Observed) {
-        if self.content.is_given() {
+    /// How many bytes it has.
+    pub(crate) fn length(&self) -> u64 {
+        self.0.left()
+    }
+
+    /// As the body of an answer, of which this is told what becomes of it.
+    pub(crate) fn observed(self, mut observed: Observed) -> EdgeBody {
+        if self.0.is_given() {
             observed.complete();
         }
-        self.observed = Some(observed);
+        EdgeBody {
+            content: self.0,
+            observed,
+        }
     }
 }
 
-impl From<Bytes> for EdgeBody {
+impl From<Bytes> for Payload {
     fn from(bytes: Bytes) -> Self {
-        Self::of(Content::Bytes(bytes))
+        Self(Content::Bytes(bytes))
     }
+}
+
+/// The body of an answer.
+///
+/// Where it cannot be had to its end, the connection ends: a body never ends as if it were whole.
+pub struct EdgeBody {
+    content: Content,
+    observed: Observed,
 }
 
 impl Body for EdgeBody {
@@ -95,23 +107,16 @@ impl Body for EdgeBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, StorageError>>> {
-        let this = &mut *self;
-        let polled = match &this.observed {
-            // The span of a request ends where it was left last.
-            Some(observed) => observed.within(|| this.content.poll(cx)),
-            None => this.content.poll(cx),
-        };
-        let piece = ready!(polled);
-        let is_given = self.content.is_given();
-        if let Some(observed) = &mut self.observed {
-            match &piece {
-                Some(Ok(piece)) => observed.sent(piece.len()),
-                Some(Err(error)) => observed.broken(error),
-                None => {}
-            }
-            if is_given && !matches!(piece, Some(Err(_))) {
-                observed.complete();
-            }
+        let Self { content, observed } = &mut *self;
+        // The span of a request ends where it was left last.
+        let piece = ready!(observed.within(|| content.poll(cx)));
+        match &piece {
+            Some(Ok(piece)) => observed.sent(piece.len()),
+            Some(Err(error)) => observed.broken(error),
+            None => {}
+        }
+        if content.is_given() && !matches!(piece, Some(Err(_))) {
+            observed.complete();
         }
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
@@ -121,15 +126,12 @@ impl Body for EdgeBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match &self.content {
-            Content::Bytes(bytes) => bytes.len() as u64,
-            Content::Stream { left, .. } => *left,
-        })
+        SizeHint::with_exact(self.content.left())
     }
 }
 
 impl fmt::Debug for EdgeBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EdgeBody({} bytes left)", self.size_hint().lower())
+        write!(f, "EdgeBody({} bytes left)", self.content.left())
     }
 }

@@ -8,25 +8,23 @@ use std::{
 
 use bytes::Bytes;
 use favonius_telemetry::instruments::Route;
-use http::{HeaderName, HeaderValue, Method, Request, Response, Version, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, Version, header, request::Parts};
 use http_body::Body;
 use tracing::Instrument as _;
 
 use crate::{
-    body::EdgeBody,
+    body::{EdgeBody, Payload},
     control,
     edge::Shared,
-    failure::Failure,
+    failure::{Failure, Reader},
     metrics,
     observe::Observed,
     probes::Probes,
-    request_id::RequestId,
+    request_id::{REQUEST_ID, RequestId},
     route::{self, Surface},
-    serve::{self, Question},
+    serve::{self, Fields, Question},
     upload::{self, Incoming, Query},
 };
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An answer, or the work on it.
 #[expect(
@@ -44,7 +42,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let id = RequestId::from_header(request.headers().get(REQUEST_ID));
+    let fields = Fields::of(request.headers());
+    let id = RequestId::from_header(fields.request_id);
     let route = route::find(surface, request.method(), request.uri().path());
     let handled = Handled {
         observed: Observed::begin(edge, &request, route, &id),
@@ -54,7 +53,9 @@ where
     };
     // What is traced is rare, and its work has to be done in its span.
     let is_tried = route == Route::Deployment && !handled.observed.is_traced();
-    if is_tried && let Some(response) = at_once(edge, &request, &handled.id) {
+    if is_tried
+        && let Some(response) = at_once(edge, Question::at_once(&request, fields), &handled.id)
+    {
         return Answer::AtOnce(Some(handled.finish(edge, response)));
     }
     let edge = Arc::clone(edge);
@@ -67,12 +68,12 @@ where
 }
 
 /// The answer of a deployment, if there is nothing to wait for.
-fn at_once<B>(
+fn at_once(
     edge: &Arc<Shared>,
-    request: &Request<B>,
+    question: Question<'_>,
     id: &RequestId,
-) -> Option<Response<EdgeBody>> {
-    let attempt = pin!(serve::serve(edge, Question::at_once(request), id));
+) -> Option<Response<Payload>> {
+    let attempt = pin!(serve::serve(edge, question, id));
     match attempt.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(response) => Some(response),
         Poll::Pending => None,
@@ -88,9 +89,12 @@ struct Handled {
 }
 
 impl Handled {
-    fn finish(mut self, edge: &Shared, mut response: Response<EdgeBody>) -> Response<EdgeBody> {
+    fn finish(mut self, edge: &Shared, mut response: Response<Payload>) -> Response<EdgeBody> {
         if self.is_head {
             serve::drop_body(&mut response);
+        }
+        if response.body().is_stream() {
+            self.observed.remember(&self.id);
         }
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, self.id.into_header());
@@ -100,8 +104,7 @@ impl Handled {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         self.observed.answered(response.status());
-        response.body_mut().observe(self.observed);
-        response
+        response.map(|payload| payload.observed(self.observed))
     }
 }
 
@@ -111,7 +114,7 @@ async fn dispatch<B>(
     (route, is_tried): (Route, bool),
     request: Request<B>,
     id: &RequestId,
-) -> Response<EdgeBody>
+) -> Response<Payload>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -140,7 +143,7 @@ where
     };
     result.unwrap_or_else(|failure| {
         note_refusal(edge, &failure);
-        failure.into_response(id, false)
+        failure.into_response(id, Reader::Client)
     })
 }
 
@@ -151,7 +154,7 @@ async fn take_in<B>(
     parts: Parts,
     body: B,
     id: &RequestId,
-) -> Response<EdgeBody>
+) -> Response<Payload>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -181,11 +184,11 @@ struct Asked {
 /// Answers an upload. A client that still sends must be able to read why it was refused.
 async fn answer_upload(
     edge: &Shared,
-    result: Result<Response<EdgeBody>, Failure>,
+    result: Result<Response<Payload>, Failure>,
     mut body: Incoming<'_>,
     id: &RequestId,
     asked: Asked,
-) -> Response<EdgeBody> {
+) -> Response<Payload> {
     match result {
         Ok(response) => response,
         Err(failure) => {
@@ -194,7 +197,7 @@ async fn answer_upload(
             if !asked.expects_continue || body.is_begun() {
                 body.drain().await;
             }
-            let mut response = failure.into_response(id, false);
+            let mut response = failure.into_response(id, Reader::Client);
             if asked.may_close && !body.is_read() {
                 response
                     .headers_mut()

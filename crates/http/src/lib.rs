@@ -27,6 +27,7 @@ mod bearer;
 mod body;
 mod coding;
 mod control;
+mod cross_origin;
 mod deployments;
 mod edge;
 mod failure;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use favonius_telemetry::MetricsFormat;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use crate::{bearer::bearer, body::EdgeBody, edge::Shared, failure::Failure};
+use crate::{bearer::bearer, body::Payload, edge::Shared, failure::Failure};
 
 /// What a request has to bring as `Authorization: Bearer` (RFC 6750). `Debug` does not show it.
 #[derive(Clone)]
@@ -42,10 +42,7 @@ pub struct MetricsOptions {
 }
 
 /// Answers with all metrics as they are now.
-pub(crate) async fn page(
-    edge: &Shared,
-    headers: &HeaderMap,
-) -> Result<Response<EdgeBody>, Failure> {
+pub(crate) async fn page(edge: &Shared, headers: &HeaderMap) -> Result<Response<Payload>, Failure> {
     let token = edge.options.metrics.token.as_ref();
     if token.is_some_and(|token| !token.is_in(headers)) {
         let challenge = HeaderValue::from_static("Bearer realm=\"metrics\"");
@@ -74,7 +71,7 @@ pub(crate) async fn page(
     let text = edge
         .off_thread(move || prometheus.text(format, is_ready))
         .await?;
-    let mut response = Response::new(EdgeBody::from(Bytes::from(text)));
+    let mut response = Response::new(Payload::from(Bytes::from(text)));
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,

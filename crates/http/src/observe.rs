@@ -22,7 +22,8 @@ pub(crate) struct Observed {
     begun: Instant,
     method: Method,
     route: Route,
-    id: RequestId,
+    /// There is one where something is told later that names it: a line of the access log, or that a stream broke off.
+    id: Option<Box<RequestId>>,
     /// There is none of a request that is not traced.
     span: Option<Box<Span>>,
     status: Option<StatusCode>,
@@ -66,13 +67,22 @@ impl Observed {
             begun,
             method: request.method().clone(),
             route,
-            id: id.clone(),
+            id: asked.is_some().then(|| Box::new(id.clone())),
             span: (!span.span.is_none()).then(|| Box::new(span.span)),
             status: None,
             content: 0,
             ending: Ending::Cancelled,
             asked,
         }
+    }
+
+    /// What comes may fail, and is to be told of with the id of the request.
+    pub(crate) fn remember(&mut self, id: &RequestId) {
+        self.id = Some(Box::new(id.clone()));
+    }
+
+    fn id(&self) -> &str {
+        self.id.as_deref().map_or("", RequestId::as_str)
     }
 
     /// Whether there is a span.
@@ -119,7 +129,7 @@ impl Observed {
                 http.response.status_code = self.status.map(|status| status.as_u16()),
                 error.type = self.ending.as_str(),
                 error = error as &dyn std::error::Error,
-                request_id = self.id.as_str(),
+                request_id = self.id(),
                 "Request failed"
             );
         });
@@ -151,7 +161,7 @@ impl Drop for Observed {
                 host: asked.host(),
                 path: asked.uri.path(),
                 content: self.content,
-                request_id: self.id.as_str(),
+                request_id: self.id(),
                 trace: asked.trace,
             });
         }

@@ -23,7 +23,7 @@ use serde_json::json;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, field::Empty};
 
-use crate::{body::EdgeBody, deployments::Deployments};
+use crate::{body::Payload, deployments::Deployments};
 
 /// How often the back ends are checked.
 const EVERY: Duration = Duration::from_secs(2);
@@ -169,11 +169,11 @@ impl Probes {
         self.0.draining.load(SeqCst)
     }
 
-    pub(crate) fn healthz() -> Response<EdgeBody> {
+    pub(crate) fn healthz() -> Response<Payload> {
         answer(StatusCode::OK, &json!({"status": "ok"}))
     }
 
-    pub(crate) fn startupz(&self) -> Response<EdgeBody> {
+    pub(crate) fn startupz(&self) -> Response<Payload> {
         if self.0.started.load(SeqCst) {
             answer(StatusCode::OK, &json!({"status": "started"}))
         } else {
@@ -189,7 +189,7 @@ impl Probes {
         self.readiness(deployments).0 == StatusCode::OK
     }
 
-    pub(crate) fn readyz(&self, deployments: &Deployments) -> Response<EdgeBody> {
+    pub(crate) fn readyz(&self, deployments: &Deployments) -> Response<Payload> {
         let (status, word, checks) = self.readiness(deployments);
         answer(status, &json!({"status": word, "checks": checks}))
     }
@@ -251,8 +251,8 @@ async fn timed(
     (result, took)
 }
 
-fn answer(status: StatusCode, body: &serde_json::Value) -> Response<EdgeBody> {
-    let mut response = Response::new(EdgeBody::from(bytes::Bytes::from(body.to_string())));
+fn answer(status: StatusCode, body: &serde_json::Value) -> Response<Payload> {
+    let mut response = Response::new(Payload::from(bytes::Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(

@@ -8,8 +8,10 @@ use std::{
     },
 };
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
+/// The header that it stands in, in requests and answers.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken over from a client.
 const LONGEST: usize = 128;
 

@@ -50,7 +50,7 @@ const IN_TURN: [Coding; 3] = [Coding::Gzip, Coding::Zstd, Coding::Brotli];
 
 /// Whether forms are made of an asset of this size.
 pub(crate) fn is_worth_coding(facts: &Facts, size: u64) -> bool {
-    facts.is_compressible && (SMALLEST + 1..=LARGEST).contains(&size)
+    facts.is_compressible() && (SMALLEST + 1..=LARGEST).contains(&size)
 }
 
 /// Where the bytes are of which forms are to be made.

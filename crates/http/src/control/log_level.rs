@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{operator, wrong_method};
 use crate::{
-    body::EdgeBody,
+    body::Payload,
     edge::Shared,
     failure::Failure,
     upload::{Query, answer as json_answer},
@@ -19,7 +19,7 @@ pub(super) fn answer(
     edge: &Shared,
     request: &Parts,
     level: &LevelHandle,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     let token = operator(edge, request)?;
     let before = level.get();
     match request.method {

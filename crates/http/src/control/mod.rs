@@ -6,10 +6,10 @@ mod replication;
 use favonius_auth::{Scope, WriteToken};
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 
-use crate::{body::EdgeBody, edge::Shared, failure::Failure, upload::authenticate};
+use crate::{body::Payload, edge::Shared, failure::Failure, upload::authenticate};
 
 /// Answers a request below `/__favonius/`.
-pub(crate) async fn control(edge: &Shared, request: &Parts) -> Result<Response<EdgeBody>, Failure> {
+pub(crate) async fn control(edge: &Shared, request: &Parts) -> Result<Response<Payload>, Failure> {
     match (request.uri.path(), &edge.options.reporter.level) {
         (log_level::PATH, Some(level)) => log_level::answer(edge, request, level),
         (path, _) => match replication::Task::of(path) {

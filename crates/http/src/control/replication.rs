@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{operator, reads, wrong_method};
 use crate::{
-    body::EdgeBody,
+    body::Payload,
     edge::Shared,
     failure::Failure,
     upload::{Query, answer as json_answer},
@@ -62,7 +62,7 @@ pub(super) async fn answer(
     edge: &Shared,
     request: &Parts,
     task: Task,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     let token = operator(edge, request)?;
     task.check(&request.method)?;
     let replication = edge.replication.as_ref().ok_or_else(off)?;

@@ -180,7 +180,12 @@ impl Memory {
         self.0.held.get(&Key::Asset(asset))
     }
 
-    /// The same, and it counts, unless it did before for the same request.
+    /// The same, and it is no use of it.
+    pub(crate) fn peek(&self, asset: AssetRef) -> Option<Arc<Held>> {
+        self.0.held.peek(&Key::Asset(asset))
+    }
+
+    /// A whole asset, if it is in memory, and it counts, unless it did before for the same request.
     pub(crate) fn hit(&self, asset: AssetRef, is_repeated: bool) -> Option<Arc<Held>> {
         let held = self.held(asset)?;
         self.found(is_repeated);

@@ -1,62 +1,34 @@
 //! The answer for one asset of a deployment.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use favonius_contract::AssetRef;
-use favonius_storage::{AssetKey, Coding};
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use favonius_storage::Coding;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::{
-    Question, cache_policy,
-    conditional::{self, LastModified, Precondition, Tag},
-    facts::Facts,
-    pages::Page,
+    Fields, Question,
+    conditional::{self, Precondition, Tag},
+    found::Found,
+    head::Carried,
     pending::{self, Listed},
     range::{self, Selection},
     resolve::Role,
-    rules::{self, Rules},
+    subject::{Sent, Subject},
 };
 use crate::{
-    body::EdgeBody,
-    coding::{Accepted, Content, is_worth_coding},
-    deployments::Live,
-    edge::{Ownership, Shared},
+    body::Payload,
+    coding::{Accepted, is_worth_coding},
+    edge::Shared,
     failure::Failure,
     memory::{Form, Held},
 };
 
-/// An asset that answers a request.
-pub(super) struct Found<'a> {
-    /// The deployment that it belongs to.
-    pub(super) live: &'a Live,
-    /// Whether the request came under the name of one version.
-    pub(super) version_name: bool,
-    /// As the snapshot lists it.
-    pub(super) path: &'a str,
-    pub(super) facts: &'a Facts,
-    pub(super) asset: AssetRef,
-    pub(super) role: Role,
-    /// What stands before paths on this origin.
-    pub(super) prefix: &'a str,
-    pub(super) question: Question<'a>,
-    /// What the deployment says of its headers, and the path that it says it for.
-    pub(super) rules: (&'a Rules, &'a str),
-}
-
-/// What is sent, before it is decided how much of it and in which form.
-struct Subject {
-    /// What forms and validators are known by.
-    id: AssetRef,
-    /// The page that the edge made of the asset, if it did.
-    page: Option<Arc<Held>>,
-}
-
 /// Answers with an asset, or with why the client needs none of it.
-pub(super) async fn answer(
-    edge: &Shared,
-    found: &Found<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+pub(super) async fn answer(edge: &Shared, found: &Found<'_>) -> Result<Response<Payload>, Failure> {
+    if let Some(answer) = at_hand(edge, found) {
+        return answer;
+    }
     let listed = Listed {
         snapshot: found.live.snapshot(),
         path: found.path,
@@ -66,73 +38,116 @@ pub(super) async fn answer(
     pending::or_from_elsewhere(edge, listed, found.question.wait(), look).await
 }
 
-/// The same with what is in this region.
-async fn look(edge: &Shared, found: &Found<'_>) -> Result<Response<EdgeBody>, Failure> {
-    let subject = Subject::of(edge, found).await?;
-    let accepted = if found.facts.is_compressible {
+/// The answer where all that it takes is in memory, as it nearly always is. What cannot be told here and now is left to [`look`],
+/// which would come to the same in more steps.
+fn at_hand(edge: &Shared, found: &Found<'_>) -> Option<Result<Response<Payload>, Failure>> {
+    let subject = Subject::at_hand(edge, found)?;
+    if !subject.is_known_to_be_own(found) {
+        return None;
+    }
+    let accepted = accepted(found);
+    if found.role != Role::NotFoundPage {
+        let Fields {
+            conditions,
+            has_range,
+            ..
+        } = found.question.fields;
+        if conditions.are_any()
+            && let Some(answer) = precondition(edge, found, &subject, accepted).transpose()
+        {
+            subject.count_hit(edge, found);
+            return Some(answer);
+        }
+        if has_range {
+            return None;
+        }
+    }
+    let (coding, held, bytes) = bytes_at_hand(edge, found, &subject, accepted)?;
+    if !found.is_known_to_be_own(held.key) {
+        return None;
+    }
+    subject.count_hit(edge, found);
+    let is_head = *found.question.method == Method::HEAD;
+    if coding.is_some() || !(is_head || subject.is_page()) {
+        edge.memory.found(found.question.is_repeated());
+    }
+    let carried = match coding {
+        Some(coding) => Carried::Coded(coding, &held.length),
+        None => Carried::Plain(&held.length),
+    };
+    let headers = found.head(&held.etag, carried);
+    let body = if is_head { Bytes::new() } else { bytes };
+    Some(Ok(response(found.role.status(), headers, body.into())))
+}
+
+/// What the client takes instead of the bytes as they are.
+fn accepted(found: &Found<'_>) -> Accepted {
+    if found.facts.is_compressible() {
         Accepted::of(found.question.headers)
     } else {
         Accepted::default()
-    };
-    let modified = found.live.build.modified(&edge.clock);
+    }
+}
+
+/// The same with what is in this region.
+async fn look(edge: &Shared, found: &Found<'_>) -> Result<Response<Payload>, Failure> {
+    let subject = Subject::of(edge, found).await?;
+    let accepted = accepted(found);
     // A 404 page is no representation of what was asked for: conditions and ranges do not apply to it.
     if found.role != Role::NotFoundPage {
-        if let Some(response) = precondition(found, &subject, accepted, modified)? {
+        if found.question.fields.conditions.are_any()
+            && let Some(response) = precondition(edge, found, &subject, accepted)?
+        {
             return Ok(response);
         }
-        if found.question.headers.contains_key(header::RANGE)
-            && let Some(response) = Box::pin(part(edge, found, &subject, modified)).await?
+        if found.question.fields.has_range
+            && let Some(response) = Box::pin(part(edge, found, &subject)).await?
         {
             return Ok(response);
         }
     }
     let is_head = *found.question.method == Method::HEAD;
-    let form = form(edge, found, &subject, accepted).await?;
-    let mut response = Response::new(EdgeBody::empty());
-    *response.status_mut() = found.role.status();
-    let headers = response.headers_mut();
-    if let Some((coding, held, bytes)) = form {
+    if let Some((coding, held, bytes)) = form(edge, found, &subject, accepted).await? {
         // A form does not tell under which key the asset is.
         found.check(edge, Some(held.key)).await?;
-        found.describe(&held.etag, modified, headers);
-        headers.insert(
-            header::CONTENT_ENCODING,
-            HeaderValue::from_static(coding.as_str()),
-        );
-        found.describe_content(held.length.clone(), headers);
-        if !is_head {
-            *response.body_mut() = EdgeBody::from(bytes);
-        }
-    } else {
-        let whole = 0..subject.size();
-        let body = subject.bytes(edge, found, &whole, is_head).await?;
-        if let Sent::Held(_, held) = &body {
-            found.describe(&held.etag, modified, headers);
-            found.describe_content(held.length.clone(), headers);
-        } else {
-            let etag = conditional::etag(subject.id, None);
-            found.describe(&etag, modified, headers);
-            found.describe_content(whole.end.into(), headers);
-        }
-        if !is_head {
-            *response.body_mut() = body.into_body(&whole);
-        }
+        let head = found.head(&held.etag, Carried::Coded(coding, &held.length));
+        let body = if is_head { Bytes::new() } else { bytes };
+        return Ok(response(found.role.status(), head, body.into()));
     }
-    found.apply_rules(response.headers_mut());
-    Ok(response)
+    let whole = 0..subject.size();
+    let body = subject.bytes(edge, found, &whole, is_head).await?;
+    let head = if let Sent::Held(_, held) = &body {
+        found.head(&held.etag, Carried::Plain(&held.length))
+    } else {
+        let etag = conditional::etag(subject.id, None);
+        found.head(&etag, Carried::Plain(&whole.end.into()))
+    };
+    let body = if is_head {
+        Payload::empty()
+    } else {
+        body.into_body(&whole)
+    };
+    Ok(response(found.role.status(), head, body))
+}
+
+fn response(status: StatusCode, head: HeaderMap, body: Payload) -> Response<Payload> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = head;
+    response
 }
 
 /// 304, or the failure that is 412, or nothing.
 fn precondition(
+    edge: &Shared,
     found: &Found<'_>,
     subject: &Subject,
     accepted: Accepted,
-    modified: Option<(LastModified, &HeaderValue)>,
-) -> Result<Option<Response<EdgeBody>>, Failure> {
-    if !conditional::asks(found.question.headers) {
-        return Ok(None);
-    }
-    let tag = Tag::of(subject.id);
+) -> Result<Option<Response<Payload>>, Failure> {
+    let tag = match subject.peek(edge) {
+        Some(held) => Tag::from_plain(&held.etag),
+        None => Tag::of(subject.id),
+    };
     let mut coding = None;
     let is_ours = |opaque: &[u8]| match tag.form(opaque) {
         Some(conditional::Form::Plain) => true,
@@ -142,17 +157,16 @@ fn precondition(
         }
         _ => false,
     };
-    let last_modified = modified.map(|(modified, _)| modified);
-    match conditional::evaluate(found.question.headers, is_ours, last_modified) {
+    let last_modified = found.modified.map(|(modified, _)| modified);
+    let Question {
+        headers, fields, ..
+    } = found.question;
+    match conditional::evaluate(headers, fields.conditions, is_ours, last_modified) {
         Precondition::Met => Ok(None),
         Precondition::NotModified => {
-            let mut response = Response::new(EdgeBody::empty());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            let coding = coding.map(Coding::as_str);
-            let headers = response.headers_mut();
-            found.describe(&tag.header(coding), modified, headers);
-            found.apply_rules(headers);
-            Ok(Some(response))
+            let head = found.head(&tag.header(coding.map(Coding::as_str)), Carried::Nothing);
+            let body = Payload::empty();
+            Ok(Some(response(StatusCode::NOT_MODIFIED, head, body)))
         }
         Precondition::Failed => Err(Failure::new(
             StatusCode::PRECONDITION_FAILED,
@@ -167,14 +181,14 @@ async fn part(
     edge: &Shared,
     found: &Found<'_>,
     subject: &Subject,
-    modified: Option<(LastModified, &HeaderValue)>,
-) -> Result<Option<Response<EdgeBody>>, Failure> {
+) -> Result<Option<Response<Payload>>, Failure> {
     let size = subject.size();
     let etag = conditional::etag(subject.id, None);
     // All forms have the same date, so that a date says nothing of which form the client has a part of.
-    let date = modified
+    let date = found
+        .modified
         .map(|(modified, _)| modified)
-        .filter(|_| !found.facts.is_compressible);
+        .filter(|_| !found.facts.is_compressible());
     let part = match range::select(
         found.question.method,
         found.question.headers,
@@ -185,28 +199,23 @@ async fn part(
         Selection::Whole => return Ok(None),
         Selection::Part(part) => part,
         Selection::Unsatisfiable => {
-            let mut response = Response::new(EdgeBody::empty());
-            found.describe(&etag, None, response.headers_mut());
-            return Err(unsatisfiable(size, response.headers()));
+            return Err(unsatisfiable(size, &found.head(&etag, Carried::Nothing)));
         }
     };
     let body = subject.bytes(edge, found, &part, false).await?;
-    let mut response = Response::new(body.into_body(&part));
-    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-    let headers = response.headers_mut();
-    found.describe(&etag, modified, headers);
+    let length = (part.end - part.start).into();
+    let mut head = found.head(&etag, Carried::Plain(&length));
     let last = part.end.saturating_sub(1);
-    insert(
-        headers,
+    let range = format!("bytes {}-{last}/{size}", part.start);
+    head.insert(
         header::CONTENT_RANGE,
-        format!("bytes {}-{last}/{size}", part.start),
+        HeaderValue::try_from(range).expect("digits and ASCII signs"),
     );
-    found.describe_content((part.end - part.start).into(), headers);
-    found.apply_rules(headers);
-    Ok(Some(response))
+    let body = body.into_body(&part);
+    Ok(Some(response(StatusCode::PARTIAL_CONTENT, head, body)))
 }
 
-fn unsatisfiable(size: u64, described: &http::HeaderMap) -> Failure {
+fn unsatisfiable(size: u64, described: &HeaderMap) -> Failure {
     let mut failure = Failure::new(
         StatusCode::RANGE_NOT_SATISFIABLE,
         "range_not_satisfiable",
@@ -214,7 +223,6 @@ fn unsatisfiable(size: u64, described: &http::HeaderMap) -> Failure {
     );
     for name in [
         header::ETAG,
-        header::VARY,
         HeaderName::from_static("x-favonius-deployment"),
     ] {
         if let Some(value) = described.get(&name) {
@@ -227,6 +235,42 @@ fn unsatisfiable(size: u64, described: &http::HeaderMap) -> Failure {
     }
 }
 
+/// Whether there may be forms of it.
+fn has_forms(edge: &Shared, found: &Found<'_>, subject: &Subject) -> bool {
+    // Where nothing is kept, a form would be fetched anew for each request.
+    edge.press.is_on() && edge.memory.largest() > 0 && is_worth_coding(found.facts, subject.size())
+}
+
+/// The best form that is in memory, of those that the client takes, or the bytes as they are; `None` where one that the client would
+/// rather have may be elsewhere.
+fn bytes_at_hand(
+    edge: &Shared,
+    found: &Found<'_>,
+    subject: &Subject,
+    accepted: Accepted,
+) -> Option<(Option<Coding>, Arc<Held>, Bytes)> {
+    let memory = &edge.memory;
+    let mut sent = None;
+    if has_forms(edge, found, subject) {
+        for coding in accepted.iter() {
+            match memory.form(subject.id, coding) {
+                Form::Held(held) => {
+                    sent = Some((Some(coding), held));
+                    break;
+                }
+                Form::Absent => {}
+                Form::Unknown => return None,
+            }
+        }
+    }
+    let (coding, held) = match sent {
+        Some(form) => form,
+        None => (None, subject.held(edge)?),
+    };
+    let bytes = memory.lend(&held)?;
+    Some((coding, held, bytes))
+}
+
 /// The best form that is there, of those that the client takes.
 async fn form(
     edge: &Shared,
@@ -235,12 +279,10 @@ async fn form(
     accepted: Accepted,
 ) -> Result<Option<(Coding, Arc<Held>, Bytes)>, Failure> {
     let memory = &edge.memory;
-    // Where nothing is kept, a form would be fetched anew for each request.
-    let has_forms = edge.press.is_on() && memory.largest() > 0;
-    if !has_forms || !is_worth_coding(found.facts, subject.size()) {
+    if !has_forms(edge, found, subject) {
         return Ok(None);
     }
-    let mut may_wait = !subject.is_held(edge);
+    let mut may_wait = subject.held(edge).is_none();
     for coding in accepted.iter() {
         let held = match memory.form(subject.id, coding) {
             Form::Held(held) => Some(held),
@@ -280,222 +322,4 @@ fn look_for_form(edge: &Shared, subject: &Subject, coding: Coding) {
             press.want(id, content);
         }
     });
-}
-
-/// What is sent.
-enum Sent {
-    /// These bytes of what is in memory.
-    Held(Bytes, Arc<Held>),
-    /// They come piece by piece.
-    Opened(EdgeBody),
-    /// They are there, and nobody wants them.
-    Unread,
-}
-
-impl Sent {
-    fn into_body(self, part: &Range<u64>) -> EdgeBody {
-        match self {
-            Self::Held(bytes, _) => {
-                // The range was made for this very asset, so both ends are inside of it.
-                let at = |end: u64| usize::try_from(end).unwrap_or(usize::MAX).min(bytes.len());
-                EdgeBody::from(bytes.slice(at(part.start)..at(part.end)))
-            }
-            Self::Opened(body) => body,
-            Self::Unread => EdgeBody::empty(),
-        }
-    }
-}
-
-impl Subject {
-    async fn of(edge: &Shared, found: &Found<'_>) -> Result<Self, Failure> {
-        let page = if found.facts.is_html {
-            edge.pages.get(edge, found).await?
-        } else {
-            None
-        };
-        Ok(match page {
-            None => Self {
-                id: found.asset,
-                page: None,
-            },
-            Some(Page { id, held }) => {
-                found.check(edge, Some(held.key)).await?;
-                Self {
-                    id,
-                    page: Some(held),
-                }
-            }
-        })
-    }
-
-    fn size(&self) -> u64 {
-        self.id.size
-    }
-
-    /// Where the bytes are of which forms can be made.
-    fn content(&self) -> Content {
-        match &self.page {
-            Some(page) => Content::Bytes(page.bytes.clone()),
-            None => Content::Asset,
-        }
-    }
-
-    fn is_held(&self, edge: &Shared) -> bool {
-        self.page.is_some() || edge.memory.held(self.id).is_some()
-    }
-
-    /// The bytes as they are, or a part of them.
-    async fn bytes(
-        &self,
-        edge: &Shared,
-        found: &Found<'_>,
-        part: &Range<u64>,
-        is_head: bool,
-    ) -> Result<Sent, Failure> {
-        let memory = &edge.memory;
-        if let Some(page) = &self.page {
-            let bytes = memory
-                .lend(page)
-                .unwrap_or_else(|| memory.lend_anyway(page));
-            return Ok(Sent::Held(bytes, Arc::clone(page)));
-        }
-        if is_head {
-            if let Some(held) = memory.held(self.id) {
-                found.check(edge, Some(held.key)).await?;
-                return Ok(Sent::Held(held.bytes.clone(), held));
-            }
-            found.question.wait().await;
-            let at = Box::pin(edge.assets.locate(self.id)).await?;
-            found.check(edge, at).await?;
-            return Ok(Sent::Unread);
-        }
-        if self.id.size <= memory.largest() {
-            let held = if let Some(held) = memory.hit(self.id, found.question.is_repeated()) {
-                Some(held)
-            } else {
-                found.question.wait().await;
-                Box::pin(memory.asset(self.id)).await?
-            };
-            found
-                .check(edge, held.as_ref().map(|held| held.key))
-                .await?;
-            if let Some(held) = held
-                && let Some(bytes) = memory.lend(&held)
-            {
-                return Ok(Sent::Held(bytes, held));
-            }
-        }
-        found.question.wait().await;
-        let opened = Box::pin(memory.open(self.id, part.clone())).await?;
-        found
-            .check(edge, opened.as_ref().map(|opened| opened.key))
-            .await?;
-        let opened = opened.ok_or_else(Found::pending)?;
-        Ok(Sent::Opened(EdgeBody::stream(
-            opened.bytes,
-            part.end - part.start,
-        )))
-    }
-}
-
-impl Found<'_> {
-    /// The headers that an answer has whether or not it carries the asset (RFC 9110, section 15.4.5).
-    fn describe(
-        &self,
-        etag: &HeaderValue,
-        modified: Option<(LastModified, &HeaderValue)>,
-        headers: &mut http::HeaderMap,
-    ) {
-        headers.reserve(16);
-        headers.insert(header::ETAG, etag.clone());
-        let policy = match self.role {
-            Role::NotFoundPage => HeaderValue::from_static("no-store"),
-            // It stands for a path that is not its own, whose name says nothing of what is there.
-            Role::Shell => HeaderValue::from_static(cache_policy::REVALIDATE),
-            Role::Named => self.facts.cache_control(self.version_name),
-        };
-        headers.insert(header::CACHE_CONTROL, policy);
-        if self.facts.is_compressible {
-            headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-        }
-        if let Some((_, modified)) = modified {
-            headers.insert(header::LAST_MODIFIED, modified.clone());
-        }
-        headers.insert(super::DEPLOYMENT, self.live.build.shown_id.clone());
-        super::allow_all_origins(headers);
-    }
-
-    fn describe_content(&self, length: HeaderValue, headers: &mut http::HeaderMap) {
-        headers.insert(header::CONTENT_TYPE, self.facts.media_type.clone());
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
-        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        headers.insert(header::CONTENT_LENGTH, length);
-    }
-
-    fn apply_rules(&self, headers: &mut http::HeaderMap) {
-        let (rules, path) = self.rules;
-        if rules.has_headers() {
-            // How long these may be kept is not for an application to say, and neither is what goes for deployments that share
-            // its origin.
-            let keeps_policy =
-                self.role == Role::NotFoundPage || self.facts.changes_under_its_name();
-            let shares_origin = !self.prefix.is_empty();
-            for (name, value) in rules.headers_for(path) {
-                if keeps_policy && rules::governs_caching(&name)
-                    || shares_origin && rules::is_for_the_whole_origin(&name)
-                {
-                    continue;
-                }
-                match value {
-                    Some(value) => headers.insert(name, value),
-                    None => headers.remove(name),
-                };
-            }
-        }
-    }
-
-    /// Whether the asset is there, and the application's own: to know the hash of another's file is no right to it.
-    pub(super) async fn check(&self, edge: &Shared, at: Option<AssetKey>) -> Result<(), Failure> {
-        let is_own = match at {
-            None => false,
-            // Uploads of another worker have no owner on record.
-            Some(AssetKey::Legacy(_)) => true,
-            Some(AssetKey::Asset(_)) => self.is_own(edge).await?,
-        };
-        if is_own { Ok(()) } else { Err(Self::pending()) }
-    }
-
-    async fn is_own(&self, edge: &Shared) -> Result<bool, Failure> {
-        if self.facts.is_owned() {
-            return Ok(true);
-        }
-        if self.live.manifest() == Some(self.asset) {
-            return Ok(true);
-        }
-        self.question.wait().await;
-        let application = &self.live.snapshot().application_uid;
-        let ownership = Box::pin(edge.owns(application, self.asset)).await?;
-        if ownership == Ownership::Own {
-            self.facts.set_owned();
-        }
-        Ok(ownership != Ownership::Foreign)
-    }
-
-    /// The snapshot lists the path, and the application has not uploaded the bytes: files and snapshot are uploaded side
-    /// by side.
-    pub(super) fn pending() -> Failure {
-        pending::failure(
-            "The file belongs to this version and has not arrived on this edge yet: try again in a moment",
-        )
-    }
-}
-
-/// Inserts text that is known to be fit for a header; were it not, the header is left out.
-fn insert(headers: &mut http::HeaderMap, name: impl header::IntoHeaderName, text: String) {
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(name, value);
-    }
 }

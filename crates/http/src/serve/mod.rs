@@ -4,6 +4,8 @@ mod asset;
 mod cache_policy;
 mod conditional;
 mod facts;
+mod found;
+mod head;
 mod html;
 mod media_type;
 mod names;
@@ -16,19 +18,19 @@ mod range;
 mod resolve;
 mod rules;
 mod skew;
+mod subject;
 
 use std::sync::Arc;
 
 use favonius_contract::AssetRef;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use http_body::Body as _;
 
 pub(crate) use self::{
     conditional::{LastModified, etag},
     facts::Facts,
     pages::Pages,
     pending::Pending,
-    question::Question,
+    question::{Fields, Question},
     rules::Rules,
 };
 use self::{
@@ -37,41 +39,38 @@ use self::{
     rules::Redirect,
 };
 use crate::{
-    body::EdgeBody, deployments::Live, edge::Shared, failure::Failure, request_id::RequestId,
+    body::Payload,
+    cross_origin::allow_all_origins,
+    deployments::Live,
+    edge::Shared,
+    failure::{Failure, Reader},
+    request_id::RequestId,
 };
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
 /// Which deployment an answer came from.
 const DEPLOYMENT: HeaderName = HeaderName::from_static("x-favonius-deployment");
-const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Answers a request for a deployment. Never fails: a failure is an answer.
 pub(crate) async fn serve(
     edge: &Arc<Shared>,
     question: Question<'_>,
     id: &RequestId,
-) -> Response<EdgeBody> {
+) -> Response<Payload> {
     match answer(edge, question).await {
         Ok(response) => response,
         Err(failure) => {
-            let html = resolve::accepts_html(question.headers);
-            let mut response = failure.into_response(id, html);
-            allow_all_origins(response.headers_mut());
-            response
+            let reader = if resolve::accepts_html(question.headers) {
+                Reader::Person
+            } else {
+                Reader::Script
+            };
+            failure.into_response(id, reader)
         }
     }
 }
 
-/// Remotes are loaded from pages of other origins, and an error that a page cannot read is a riddle.
-fn allow_all_origins(headers: &mut HeaderMap) {
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        HeaderValue::from_static("*"),
-    );
-    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
-}
-
-async fn answer(edge: &Arc<Shared>, question: Question<'_>) -> Result<Response<EdgeBody>, Failure> {
+async fn answer(edge: &Arc<Shared>, question: Question<'_>) -> Result<Response<Payload>, Failure> {
     match *question.method {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => return Ok(preflight(question.headers)),
@@ -118,7 +117,7 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// In this order: what the application forces, what the path names, what it named in a deployment before this one, what the
     /// application wants for paths that name nothing, its own page for that, its shell.
-    async fn answer(&self) -> Result<Response<EdgeBody>, Failure> {
+    async fn answer(&self) -> Result<Response<Payload>, Failure> {
         let live = &*self.target.live;
         if self.rules.has_redirects()
             && let Some(response) = Box::pin(self.follow_rules(true)).await?
@@ -152,7 +151,7 @@ impl Asked<'_> {
     }
 
     /// The answer with what a path was resolved to.
-    async fn with(&self, resolved: Resolved<'_>) -> Result<Response<EdgeBody>, Failure> {
+    async fn with(&self, resolved: Resolved<'_>) -> Result<Response<Payload>, Failure> {
         match resolved {
             Resolved::Asset {
                 path,
@@ -177,17 +176,18 @@ impl Asked<'_> {
         named: &Live,
         (path, index, asset): (&str, Option<usize>, AssetRef),
         role: Role,
-    ) -> Result<Response<EdgeBody>, Failure> {
+    ) -> Result<Response<Payload>, Failure> {
         if index.is_some() && own_rules::is_file(live.snapshot(), path) {
             return Err(not_found(named));
         }
-        let found = asset::Found {
+        let found = found::Found {
             live,
             version_name: named.is_version,
             path,
             facts: live.facts(index, path),
             asset,
             role,
+            modified: live.build.modified(&self.edge.clock),
             prefix: &self.target.prefix,
             question: self.question,
             rules: (self.rules, self.path),
@@ -196,7 +196,7 @@ impl Asked<'_> {
     }
 
     /// The answer of a deployment before this one: pages that came from it still ask for its files.
-    async fn past_answer(&self) -> Result<Option<Response<EdgeBody>>, Failure> {
+    async fn past_answer(&self) -> Result<Option<Response<Payload>>, Failure> {
         let live = &self.target.live;
         let Some((old, index)) = skew::find(self.edge, live, self.path, self.question).await else {
             return Ok(None);
@@ -209,7 +209,7 @@ impl Asked<'_> {
     }
 
     /// Does what a rule of the application says; nothing where it leads nowhere.
-    async fn follow_rules(&self, forced: bool) -> Result<Option<Response<EdgeBody>>, Failure> {
+    async fn follow_rules(&self, forced: bool) -> Result<Option<Response<Payload>>, Failure> {
         let asked = rules::Asked {
             path: self.path,
             query: self.question.uri.query(),
@@ -232,7 +232,7 @@ impl Asked<'_> {
         mut path: String,
         status: StatusCode,
         by_splat: bool,
-    ) -> Result<Option<Response<EdgeBody>>, Failure> {
+    ) -> Result<Option<Response<Payload>>, Failure> {
         let live = &*self.target.live;
         let is_directory = matches!(
             resolve::named(live.snapshot(), live.manifest(), &path),
@@ -274,15 +274,10 @@ fn not_found(live: &Live) -> Failure {
         "not_found",
         Arc::clone(&live.build.not_found),
     )
-    // What is not there now may be there later, in one form or another.
-    .header(
-        header::VARY,
-        HeaderValue::from_static("Accept, Accept-Encoding"),
-    )
 }
 
 /// A permanent redirect on the same host. The path begins with one slash, so that it can name no other host.
-fn redirect(path: &str, query: Option<&str>) -> Result<Response<EdgeBody>, Failure> {
+fn redirect(path: &str, query: Option<&str>) -> Result<Response<Payload>, Failure> {
     let location = match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
@@ -293,8 +288,8 @@ fn redirect(path: &str, query: Option<&str>) -> Result<Response<EdgeBody>, Failu
     Ok(redirection(StatusCode::PERMANENT_REDIRECT, location))
 }
 
-fn redirection(status: StatusCode, location: HeaderValue) -> Response<EdgeBody> {
-    let mut response = Response::new(EdgeBody::empty());
+fn redirection(status: StatusCode, location: HeaderValue) -> Response<Payload> {
+    let mut response = Response::new(Payload::empty());
     *response.status_mut() = status;
     allow_all_origins(response.headers_mut());
     response.headers_mut().insert(header::LOCATION, location);
@@ -307,8 +302,8 @@ fn redirection(status: StatusCode, location: HeaderValue) -> Response<EdgeBody> 
 }
 
 /// The answer to a CORS preflight (Fetch standard), which also does for a plain OPTIONS.
-fn preflight(asked: &HeaderMap) -> Response<EdgeBody> {
-    let mut response = Response::new(EdgeBody::empty());
+fn preflight(asked: &HeaderMap) -> Response<Payload> {
+    let mut response = Response::new(Payload::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     allow_all_origins(headers);
@@ -332,11 +327,11 @@ fn preflight(asked: &HeaderMap) -> Response<EdgeBody> {
 }
 
 /// Leaves the headers of an answer as they are and takes its body away, as HEAD wants it.
-pub(crate) fn drop_body(response: &mut Response<EdgeBody>) {
-    let length = response.body().size_hint().exact();
-    *response.body_mut() = EdgeBody::empty();
+pub(crate) fn drop_body(response: &mut Response<Payload>) {
+    let length = response.body().length();
+    *response.body_mut() = Payload::empty();
     let said = response.headers().contains_key(header::CONTENT_LENGTH);
-    if let Some(length) = length.filter(|length| *length > 0 && !said) {
+    if length > 0 && !said {
         response
             .headers_mut()
             .insert(header::CONTENT_LENGTH, length.into());

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use favonius_contract::{DeploymentName, Hostname, RouteKey, SnapshotId};
-use http::{StatusCode, header};
+use http::StatusCode;
 use percent_encoding::percent_decode_str;
 
 use super::Question;
@@ -68,15 +68,13 @@ async fn by_host(edge: &Shared, host: &Hostname) -> Result<Option<Arc<Live>>, Fa
 
 /// The host that a request is for: the authority of its target, else its Host header (RFC 9112, section 3.2).
 fn host(question: Question<'_>) -> Result<&str, Failure> {
-    let mut hosts = question.headers.get_all(header::HOST).iter();
-    let first = hosts.next();
-    if hosts.next().is_some() {
+    if question.fields.has_more_hosts {
         return Err(Failure::bad_request(
             "invalid_host",
             "The request has more than one Host header",
         ));
     }
-    match (question.uri.authority(), first) {
+    match (question.uri.authority(), question.fields.host) {
         (Some(authority), _) => Ok(authority.as_str()),
         (None, Some(value)) => value
             .to_str()

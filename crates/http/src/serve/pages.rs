@@ -12,7 +12,7 @@ use quick_cache::{Equivalent, Weighter, sync::Cache};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::{asset::Found, conditional, html};
+use super::{conditional, found::Found, html};
 use crate::{
     deployments::cache,
     edge::Shared,
@@ -35,7 +35,7 @@ pub(super) struct Page {
 }
 
 /// A page, if anything is to be added to it.
-type Made = Option<Page>;
+pub(super) type Made = Option<Page>;
 /// Nothing when the store lacks the asset.
 type Loaded = Result<Option<Made>, Arc<StorageError>>;
 
@@ -49,7 +49,7 @@ struct Key {
 
 /// The same, borrowed: it must have the same hash.
 #[derive(Hash)]
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     asset: AssetRef,
     application: &'a str,
     prefix: &'a str,
@@ -90,30 +90,48 @@ impl Pages {
         self.kept.weight()
     }
 
+    /// What to look for, where an asset may have a page.
+    pub(super) fn may_have<'a>(found: &Found<'a>) -> Option<Asked<'a>> {
+        let snapshot = found.live.snapshot();
+        let has_manifest = snapshot.manifest_path().is_some() || found.live.manifest().is_some();
+        if !has_manifest || snapshot.is_sealed() || found.asset.size > LARGEST {
+            return None;
+        }
+        Some(Asked {
+            asset: found.asset,
+            application: snapshot.application_uid.as_str(),
+            prefix: found.prefix,
+        })
+    }
+
+    /// What is in memory, if anything is known. It does not count before [`count_hit`](Self::count_hit).
+    pub(super) fn kept(&self, asked: &Asked<'_>) -> Option<Made> {
+        self.kept.get(asked)
+    }
+
+    /// Counts that a request found in memory what it wants.
+    pub(super) fn count_hit(edge: &Shared, found: &Found<'_>) {
+        if !found.question.is_repeated() {
+            let instruments = &edge.options.reporter.instruments;
+            instruments.cache_lookup(Kept::Pages, Lookup::Hit);
+        }
+    }
+
     /// The page with what the edge adds; `None` when it is served as it is.
     pub(super) async fn get(
         &self,
         edge: &Shared,
         found: &Found<'_>,
     ) -> Result<Option<Page>, Failure> {
-        let snapshot = found.live.snapshot();
-        let has_manifest = snapshot.manifest_path().is_some() || found.live.manifest().is_some();
-        if !has_manifest || snapshot.is_sealed() || found.asset.size > LARGEST {
+        let Some(asked) = Self::may_have(found) else {
             return Ok(None);
-        }
-        let asked = Asked {
-            asset: found.asset,
-            application: snapshot.application_uid.as_str(),
-            prefix: found.prefix,
         };
-        let instruments = &edge.options.reporter.instruments;
-        if let Some(page) = self.kept.get(&asked) {
-            if !found.question.is_repeated() {
-                instruments.cache_lookup(Kept::Pages, Lookup::Hit);
-            }
+        if let Some(page) = self.kept(&asked) {
+            Self::count_hit(edge, found);
             return Ok(page);
         }
         found.question.wait().await;
+        let instruments = &edge.options.reporter.instruments;
         instruments.cache_lookup(Kept::Pages, Lookup::Miss);
         Box::pin(self.make(edge, &asked))
             .await?

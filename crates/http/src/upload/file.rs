@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::{Incoming, Query, answer, incoming::BodyError, sender::Sender};
 use crate::{
-    body::EdgeBody,
+    body::Payload,
     coding::{Content, is_worth_coding},
     edge::Shared,
     failure::Failure,
@@ -33,7 +33,7 @@ pub(super) async fn store(
     request: &Parts,
     query: &Query<'_>,
     body: &mut Incoming<'_>,
-) -> Result<(Response<EdgeBody>, Intake), Failure> {
+) -> Result<(Response<Payload>, Intake), Failure> {
     let sender = Sender::of(edge, request)?;
     let stored = take(edge, &sender, query, body).await;
     if let Some((replica, _)) = sender.as_region() {

@@ -5,13 +5,13 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::{Query, answer};
-use crate::{body::EdgeBody, edge::Shared, failure::Failure};
+use crate::{body::Payload, edge::Shared, failure::Failure};
 
 /// Lists the hashes of all assets that the application itself uploaded. Asks for no token, because clients send none.
 pub(super) async fn answer_hashes(
     edge: &Shared,
     query: &Query<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     let application: ApplicationUid = query.required("application_uid")?.parse()?;
     let mut hashes: Vec<_> = edge
         .records

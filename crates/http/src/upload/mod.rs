@@ -18,7 +18,7 @@ use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use serde_json::Value;
 
 pub(crate) use self::{incoming::Incoming, sender::authenticate};
-use crate::{body::EdgeBody, edge::Shared, failure::Failure, regions::note_rejected};
+use crate::{body::Payload, edge::Shared, failure::Failure, regions::note_rejected};
 
 /// How long the stores may take for a snapshot or a publish, all in all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -64,7 +64,7 @@ pub(crate) async fn upload(
     only_regions: bool,
     request: &Parts,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     let query = Query::parse(request.uri.query());
     let guarded = if only_regions {
         sender::refuse_people(edge, &request.headers)
@@ -85,7 +85,7 @@ async fn upload_of(
     request: &Parts,
     query: &Query<'_>,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     match query.get("type") {
         Some("file") => {
             let stored = file::store(edge, request, query, body).await;
@@ -123,7 +123,7 @@ pub(crate) async fn publish(
     edge: &Shared,
     request: &Parts,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     let published = publish::publish(edge, request, body).await;
     note_rejected(edge, false, &published);
     count_publish(edge, published)
@@ -132,8 +132,8 @@ pub(crate) async fn publish(
 /// Counts a publish or a removal by what came of it.
 fn count_publish(
     edge: &Shared,
-    published: Result<Response<EdgeBody>, Failure>,
-) -> Result<Response<EdgeBody>, Failure> {
+    published: Result<Response<Payload>, Failure>,
+) -> Result<Response<Payload>, Failure> {
     let intake = published.as_ref().map_or_else(failed, |_| Intake::Stored);
     edge.options.reporter.instruments.publish(intake);
     published
@@ -143,8 +143,8 @@ fn count_publish(
 fn count(
     edge: &Shared,
     upload: Upload,
-    stored: Result<(Response<EdgeBody>, Intake), Failure>,
-) -> Result<Response<EdgeBody>, Failure> {
+    stored: Result<(Response<Payload>, Intake), Failure>,
+) -> Result<Response<Payload>, Failure> {
     let intake = stored.as_ref().map_or_else(failed, |(_, intake)| *intake);
     edge.options.reporter.instruments.upload(upload, intake);
     stored.map(|(response, _)| response)
@@ -163,7 +163,7 @@ fn failed(failure: &Failure) -> Intake {
 pub(crate) async fn hash_list(
     edge: &Shared,
     query: &Query<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     hash_list::answer_hashes(edge, query).await
 }
 
@@ -179,8 +179,8 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T,
 }
 
 /// A JSON answer.
-pub(crate) fn answer(status: StatusCode, body: &Value) -> Response<EdgeBody> {
-    let mut response = Response::new(EdgeBody::from(Bytes::from(body.to_string())));
+pub(crate) fn answer(status: StatusCode, body: &Value) -> Response<Payload> {
+    let mut response = Response::new(Payload::from(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(

@@ -9,7 +9,7 @@ use http::{Response, StatusCode, request::Parts};
 use serde_json::{Value, json};
 
 use super::{Incoming, answer, in_time, manifest::Manifests, sender::Sender};
-use crate::{body::EdgeBody, edge::Shared, failure::Failure};
+use crate::{body::Payload, edge::Shared, failure::Failure};
 
 /// How many missing files a refusal names.
 const NAMED: usize = 100;
@@ -23,7 +23,7 @@ pub(super) async fn publish(
     edge: &Shared,
     request: &Parts,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     let sender = Sender::of(edge, request)?;
     let body = sender.document(body).await?;
     let token = sender.token;

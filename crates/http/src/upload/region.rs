@@ -16,7 +16,7 @@ use super::{
     sender::{self, LARGE, Sender},
 };
 use crate::{
-    body::EdgeBody,
+    body::Payload,
     edge::{Ownership, Shared},
     failure::Failure,
     regions::{Received, note_received},
@@ -54,7 +54,7 @@ pub(super) async fn answer(
     kind: Kind,
     request: &Parts,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     if edge.replication.is_none() {
         return Err(sender::off());
     }
@@ -76,7 +76,7 @@ async fn lacking(
     sender: &Sender<'_>,
     receiver: &Receiver,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     let request: LackingRequest = read(edge, sender, body).await?;
     let lacking = in_time(async { Ok(receiver.lacking(&request).await?) }).await?;
     Ok(told(&lacking))
@@ -87,7 +87,7 @@ async fn names(
     sender: &Sender<'_>,
     receiver: &Receiver,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     let request: NamesRequest = read(edge, sender, body).await?;
     let answer = in_time(async { Ok(receiver.names(&request).await?) }).await?;
     for record in &request.names {
@@ -104,7 +104,7 @@ async fn digest(
     sender: &Sender<'_>,
     receiver: &Receiver,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     let request: DigestRequest = read(edge, sender, body).await?;
     let answer = in_time(async { Ok(receiver.digest(&request).await?) }).await?;
     Ok(told(&answer))
@@ -115,7 +115,7 @@ async fn fetch(
     edge: &Shared,
     sender: &Sender<'_>,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     let FetchRequest { asset } = read(edge, sender, body).await?;
     let OwnedAsset {
         application_uid,
@@ -145,7 +145,7 @@ async fn fetch(
             ));
         }
     }
-    let mut response = Response::new(EdgeBody::stream(opened.bytes, asset.size));
+    let mut response = Response::new(Payload::stream(opened.bytes, asset.size));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, asset.size.into());
     headers.insert(
@@ -162,7 +162,7 @@ pub(super) async fn snapshot(
     replica: &str,
     replication: &Replicator,
     document: SnapshotDocument,
-) -> Result<(Response<EdgeBody>, Intake), Failure> {
+) -> Result<(Response<Payload>, Intake), Failure> {
     let stored = in_time(async { Ok(replication.receiver().snapshot(document).await?) }).await;
     let received = match &stored {
         Ok(applied) => Received::Snapshot(applied),
@@ -196,7 +196,7 @@ async fn read<T: DeserializeOwned + Send + 'static>(
     parsed.map_err(|problem| favonius_contract::InvalidDocument::from(problem).into())
 }
 
-fn told(answer: &impl Serialize) -> Response<EdgeBody> {
+fn told(answer: &impl Serialize) -> Response<Payload> {
     // Names, numbers and lists of them, which cannot fail.
     let answer = serde_json::to_value(answer).unwrap_or(Value::Null);
     json_answer(StatusCode::OK, &answer)

@@ -6,14 +6,14 @@ use http::{Response, StatusCode, request::Parts};
 use serde_json::json;
 
 use super::{Incoming, answer, in_time, sender::Sender};
-use crate::{body::EdgeBody, edge::Shared, failure::Failure};
+use crate::{body::Payload, edge::Shared, failure::Failure};
 
 /// Makes all names of the request answer with nothing, or none.
 pub(super) async fn remove(
     edge: &Shared,
     request: &Parts,
     body: &mut Incoming<'_>,
-) -> Result<Response<EdgeBody>, Failure> {
+) -> Result<Response<Payload>, Failure> {
     let sender = Sender::of(edge, request)?;
     let body = sender.document(body).await?;
     let token = sender.token;

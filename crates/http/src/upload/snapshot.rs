@@ -19,7 +19,7 @@ use super::{
     region,
     sender::{LARGE, Sender},
 };
-use crate::{body::EdgeBody, edge::Shared, failure::Failure, upload::publish};
+use crate::{body::Payload, edge::Shared, failure::Failure, upload::publish};
 
 /// What a path segment may hold as it is (RFC 3986, section 3.3: unreserved characters).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -34,7 +34,7 @@ pub(super) async fn store(
     request: &Parts,
     query: &Query<'_>,
     body: &mut Incoming<'_>,
-) -> Result<(Response<EdgeBody>, Intake), Failure> {
+) -> Result<(Response<Payload>, Intake), Failure> {
     let sender = Sender::of(edge, request)?;
     let (document, _room) = parse(edge, &sender, body).await?;
     if let Some((replica, replication)) = sender.as_region() {

@@ -467,6 +467,86 @@ async fn a_bucket_that_another_worker_filled() {
     );
 }
 
+/// What is in memory is answered in another way than what has to be fetched, and nobody must notice.
+#[tokio::test]
+async fn the_first_answer_and_the_second_are_the_same() {
+    let page = b"<html><head><script type=module src=/a.js></script></head></html>".as_slice();
+    let files: &[(&str, &[u8])] = &[
+        ("index.html", page),
+        ("404.html", b"<title>gone</title>"),
+        ("a.js", b"import 'env:vars:x'"),
+        ("a.png", b"pixels"),
+        ("zephyr-manifest.json", b"{}"),
+        (
+            "_headers",
+            b"/*\n  X-Team: web\n/a.js\n  Cache-Control: no-cache\n",
+        ),
+    ];
+    let tag = |path| {
+        let (_, content) = files.iter().find(|(name, _)| *name == path).unwrap();
+        let hash = AssetHash::of(content, path).to_string();
+        format!("\"{}.{}\"", hash.get(..32).unwrap(), content.len())
+    };
+    let (script, image) = (tag("a.js"), tag("a.png"));
+    let weak = format!("\"x\", W/{script}");
+    let coded = format!("{}-br\"", script.trim_end_matches('"'));
+    let made = {
+        let edge = TestEdge::new();
+        edge.deploy("u-1", files, &["www.test"], |_| {}).await;
+        edge.get("www.test", "/").await.header("etag").to_owned()
+    };
+    let asked: &[&[(&str, &str)]] = &[
+        &[],
+        &[("if-none-match", &made)],
+        &[("accept-encoding", "br, gzip")],
+        &[HTML],
+        &[("if-none-match", &script)],
+        &[("if-none-match", &image)],
+        &[("if-none-match", &weak)],
+        &[("if-none-match", &coded), ("accept-encoding", "br")],
+        &[("if-none-match", &coded)],
+        &[("if-none-match", "*")],
+        &[("if-match", &image)],
+        &[("if-modified-since", "Thu, 01 Jan 1970 00:00:01 GMT")],
+        &[("range", "bytes=1-2")],
+        &[("range", "bytes=1-2"), ("if-range", &image)],
+        &[("range", "bytes=900-")],
+    ];
+    let mut statuses = std::collections::BTreeSet::new();
+    for path in ["/", "/a.js", "/a.png", "/gone.js", "/gone"] {
+        for method in ["GET", "HEAD"] {
+            for headers in asked {
+                let edge = TestEdge::new();
+                edge.deploy("u-1", files, &["www.test"], |_| {}).await;
+                let mut answers = Vec::new();
+                for _ in 0..2 {
+                    let mut answer = edge.ask(method, "www.test", path, headers).await;
+                    answer.headers.remove("x-request-id").unwrap();
+                    answers.push(answer);
+                }
+                let [cold, warm] = &answers[..] else {
+                    unreachable!()
+                };
+                let case = format!("{method} {path} {headers:?}");
+                assert_eq!(cold.status, warm.status, "{case}");
+                assert_eq!(cold.headers, warm.headers, "{case}");
+                assert!(
+                    warm.headers.values().all(|value| !value.is_empty()),
+                    "{case}"
+                );
+                if !cold.body.starts_with(b"{") {
+                    assert_eq!(cold.body, warm.body, "{case}");
+                }
+                statuses.insert(warm.status.as_u16());
+            }
+        }
+    }
+    assert_eq!(
+        statuses.into_iter().collect::<Vec<_>>(),
+        [200, 206, 304, 404, 412, 416]
+    );
+}
+
 #[tokio::test]
 async fn pages_get_an_import_map_once() {
     let edge = TestEdge::new();
@@ -590,6 +670,27 @@ async fn to_know_the_hash_of_another_s_file_is_no_right_to_it() {
     for method in ["GET", "HEAD"] {
         let answer = edge.ask(method, version, "/7.js", &[]).await;
         assert_eq!(answer.status, 503, "{method}: {answer:?}");
+    }
+    // Nor to what the edge makes of it, nor to whether it has changed.
+    let page = b"<html><head><script type=module src=/a.js></script></head></html>".as_slice();
+    edge.deploy("u-2", &[("index.html", page)], &[], |_| {})
+        .await;
+    let mut value = snapshot(crate::support::OTHER, "evil-2", &[]);
+    let hash = AssetHash::of(page, "index.html");
+    for path in ["index.html", "zephyr-manifest.json"] {
+        value["assets"][path] = json!({"hash": hash, "size": page.len()});
+    }
+    assert_eq!(edge.upload_snapshot(&value).await.status, 200);
+    let conditions: [&[(&str, &str)]; 3] = [
+        &[],
+        &[("if-none-match", "*")],
+        &[("if-match", "\"of another\"")],
+    ];
+    for headers in [conditions, conditions].concat() {
+        let answer = edge
+            .ask("GET", "evil-2-blog-web-acme-edge.test", "/", headers)
+            .await;
+        assert_eq!(answer.status, 503, "{headers:?}: {answer:?}");
     }
     let id = format!("evil-1.{}", crate::support::OTHER);
     let refused = edge.publish(crate::support::OTHER, &id, &["e.test"]);

@@ -9,18 +9,37 @@ mod fingerprint;
 
 use super::media_type::{self, file_name};
 
-/// What never changes under its name.
-const KEEP: &str = "public, max-age=31536000, immutable";
-/// What may change at any time.
-pub(crate) const REVALIDATE: &str = "public, max-age=0, must-revalidate";
+/// How long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// For a year: it never changes under its name.
+    Keep,
+    /// Until it is asked for again, since it may change at any time.
+    Revalidate,
+    /// Not at all, as errors are not.
+    Discard,
+}
 
-/// The value of `Cache-Control` for an asset that answers with 200, 206 or 304; errors have `no-store`.
-///
-/// `path` is where the asset stands in the snapshot, not what was asked for. `version_name` says that the request came
-/// under the name of one version.
-pub(crate) fn cache_control(path: &str, version_name: bool) -> &'static str {
-    let keep = !changes_under_its_name(path) && (version_name || fingerprint::is_in(path));
-    if keep { KEEP } else { REVALIDATE }
+impl Policy {
+    pub(crate) const ALL: [Self; 3] = [Self::Keep, Self::Revalidate, Self::Discard];
+
+    /// That of an asset that answers with 200, 206 or 304.
+    ///
+    /// `path` is where the asset stands in the snapshot, not what was asked for. `version_name` says that the request came
+    /// under the name of one version.
+    pub(crate) fn of(path: &str, version_name: bool) -> Self {
+        let keep = !changes_under_its_name(path) && (version_name || fingerprint::is_in(path));
+        if keep { Self::Keep } else { Self::Revalidate }
+    }
+
+    /// The value of `Cache-Control`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "public, max-age=31536000, immutable",
+            Self::Revalidate => "public, max-age=0, must-revalidate",
+            Self::Discard => "no-store",
+        }
+    }
 }
 
 /// Whether an asset is one of those by which a browser learns of a new deployment.

@@ -47,8 +47,8 @@ fn names_with_a_fingerprint() {
         "_app/immutable/entry/start.js",
         "base/_app/immutable/chunks/2.js",
     ] {
-        assert_eq!(cache_control(path, false), KEPT, "{path}");
-        assert_eq!(cache_control(path, true), KEPT, "{path}");
+        assert_eq!(Policy::of(path, false).as_str(), KEPT, "{path}");
+        assert_eq!(Policy::of(path, true).as_str(), KEPT, "{path}");
     }
 }
 
@@ -128,8 +128,8 @@ fn names_without_one() {
         "..",
         "",
     ] {
-        assert_eq!(cache_control(path, false), ASKED_AGAIN, "{path}");
-        assert_eq!(cache_control(path, true), KEPT, "{path}");
+        assert_eq!(Policy::of(path, false).as_str(), ASKED_AGAIN, "{path}");
+        assert_eq!(Policy::of(path, true).as_str(), KEPT, "{path}");
     }
 }
 
@@ -163,7 +163,7 @@ fn never_kept_on_any_name() {
         "@mf-types.zip",
         "@mf-types.d.ts",
     ] {
-        assert_eq!(cache_control(path, false), ASKED_AGAIN, "{path}");
-        assert_eq!(cache_control(path, true), ASKED_AGAIN, "{path}");
+        assert_eq!(Policy::of(path, false).as_str(), ASKED_AGAIN, "{path}");
+        assert_eq!(Policy::of(path, true).as_str(), ASKED_AGAIN, "{path}");
     }
 }

@@ -1,5 +1,7 @@
 //! What a request is told when it cannot be done. The only place where a failure becomes a status.
 
+mod reader;
+
 use std::{error::Error, sync::Arc};
 
 use bytes::Bytes;
@@ -11,7 +13,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{body::EdgeBody, request_id::RequestId};
+pub(crate) use self::reader::Reader;
+use crate::{body::Payload, request_id::RequestId};
 
 /// A file that a deployment lists has not arrived.
 pub(crate) const ASSET_PENDING: &str = "asset_pending";
@@ -63,7 +66,7 @@ impl Failure {
     }
 
     /// Adds a field that helps the client.
-    pub(crate) fn with(mut self, field: &str, value: Value) -> Self {
+    pub(crate) fn with(mut self, field: &'static str, value: Value) -> Self {
         self.details.insert(field.to_owned(), value);
         self
     }
@@ -86,24 +89,18 @@ impl Failure {
     }
 
     /// Makes the answer, and logs what only the operator should know: once, here.
-    pub(crate) fn into_response(mut self, id: &RequestId, html: bool) -> Response<EdgeBody> {
+    pub(crate) fn into_response(self, id: &RequestId, reader: Reader) -> Response<Payload> {
         self.log(id);
-        let extra = std::mem::take(&mut self.headers);
-        let (media_type, body) = if html {
-            ("text/html; charset=utf-8", self.page(id))
-        } else {
-            ("application/json", self.json(id))
+        let body = match reader {
+            Reader::Client | Reader::Script => self.json(id),
+            Reader::Person => self.page(id).into_bytes(),
         };
-        let mut response = Response::new(EdgeBody::from(Bytes::from(body)));
+        let mut response = Response::new(Payload::from(Bytes::from(body)));
         *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
-        headers.extend(extra);
+        *response.headers_mut() = reader.head().clone();
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, value);
+        }
         response
     }
 
@@ -137,16 +134,19 @@ impl Failure {
         }
     }
 
-    fn json(&self, id: &RequestId) -> String {
-        let told = Told {
-            details: &self.details,
-            error: self.error,
-            message: &self.message,
-            request_id: id.as_str(),
-            status: self.status.as_u16(),
-        };
-        // Text and numbers only, which cannot fail.
-        serde_json::to_string(&told).unwrap_or_default()
+    /// What programs are told.
+    fn json(&self, id: &RequestId) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.message.len() + 192);
+        text.push(b'{');
+        for (name, value) in &self.details {
+            add(&mut text, name, value);
+        }
+        add(&mut text, "error", self.error);
+        add(&mut text, "message", &*self.message);
+        add(&mut text, "request_id", id.as_str());
+        add(&mut text, "status", &self.status.as_u16());
+        text.push(b'}');
+        text
     }
 
     fn page(&self, id: &RequestId) -> String {
@@ -163,15 +163,14 @@ impl Failure {
     }
 }
 
-/// What programs are told.
-#[derive(Serialize)]
-struct Told<'a> {
-    #[serde(flatten)]
-    details: &'a Map<String, Value>,
-    error: &'a str,
-    message: &'a str,
-    request_id: &'a str,
-    status: u16,
+/// Adds a field to a JSON object. Its name has nothing to escape.
+fn add(text: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) {
+    let before = if text.ends_with(b"{") { "\"" } else { ",\"" };
+    for part in [before, name, "\":"] {
+        text.extend_from_slice(part.as_bytes());
+    }
+    let written = serde_json::to_writer(&mut *text, value);
+    debug_assert!(written.is_ok(), "text, numbers and what is JSON already");
 }
 
 /// Text for an HTML page.
