@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use favonius_storage::Coding;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::{
-    Fields, Question,
+    DEPLOYMENT, Fields, Question,
     conditional::{self, Precondition, Tag},
     found::Found,
     head::Carried,
@@ -71,13 +71,24 @@ fn at_hand(edge: &Shared, found: &Found<'_>) -> Option<Result<Response<Payload>,
     if coding.is_some() || !(is_head || subject.is_page()) {
         edge.memory.found(found.question.is_repeated());
     }
+    Some(Ok(held_answer(found, coding, &held, bytes)))
+}
+
+/// The answer with bytes that are in memory.
+fn held_answer(
+    found: &Found<'_>,
+    coding: Option<Coding>,
+    held: &Held,
+    bytes: Bytes,
+) -> Response<Payload> {
     let carried = match coding {
         Some(coding) => Carried::Coded(coding, &held.length),
         None => Carried::Plain(&held.length),
     };
     let headers = found.head(&held.etag, carried);
+    let is_head = *found.question.method == Method::HEAD;
     let body = if is_head { Bytes::new() } else { bytes };
-    Some(Ok(response(found.role.status(), headers, body.into())))
+    response(found.role.status(), headers, body.into())
 }
 
 /// What the client takes instead of the bytes as they are.
@@ -110,23 +121,16 @@ async fn look(edge: &Shared, found: &Found<'_>) -> Result<Response<Payload>, Fai
     if let Some((coding, held, bytes)) = form(edge, found, &subject, accepted).await? {
         // A form does not tell under which key the asset is.
         found.check(edge, Some(held.key)).await?;
-        let head = found.head(&held.etag, Carried::Coded(coding, &held.length));
-        let body = if is_head { Bytes::new() } else { bytes };
-        return Ok(response(found.role.status(), head, body.into()));
+        return Ok(held_answer(found, Some(coding), &held, bytes));
     }
     let whole = 0..subject.size();
-    let body = subject.bytes(edge, found, &whole, is_head).await?;
-    let head = if let Sent::Held(_, held) = &body {
-        found.head(&held.etag, Carried::Plain(&held.length))
-    } else {
-        let etag = conditional::etag(subject.id, None);
-        found.head(&etag, Carried::Plain(&whole.end.into()))
+    let body = match subject.bytes(edge, found, &whole, is_head).await? {
+        Sent::Held(bytes, held) => return Ok(held_answer(found, None, &held, bytes)),
+        // For HEAD it is not opened.
+        sent => sent.into_body(&whole),
     };
-    let body = if is_head {
-        Payload::empty()
-    } else {
-        body.into_body(&whole)
-    };
+    let etag = conditional::etag(subject.id, None);
+    let head = found.head(&etag, Carried::Plain(&whole.end.into()));
     Ok(response(found.role.status(), head, body))
 }
 
@@ -221,10 +225,7 @@ fn unsatisfiable(size: u64, described: &HeaderMap) -> Failure {
         "range_not_satisfiable",
         format!("The file has {size} bytes, and the range is beyond them"),
     );
-    for name in [
-        header::ETAG,
-        HeaderName::from_static("x-favonius-deployment"),
-    ] {
+    for name in [header::ETAG, DEPLOYMENT] {
         if let Some(value) = described.get(&name) {
             failure = failure.header(name, value.clone());
         }

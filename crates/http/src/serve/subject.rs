@@ -53,16 +53,19 @@ impl Subject {
         {
             let page = edge.pages.kept(&asked)?;
             return Some(Self {
-                id: page.as_ref().map_or(found.asset, |page| page.id),
-                page: page.map(|page| page.held),
                 is_uncounted: true,
+                ..Self::new(found, page)
             });
         }
-        Some(Self {
-            id: found.asset,
-            page: None,
+        Some(Self::new(found, None))
+    }
+
+    fn new(found: &Found<'_>, page: Option<Page>) -> Self {
+        Self {
+            id: page.as_ref().map_or(found.asset, |page| page.id),
+            page: page.map(|page| page.held),
             is_uncounted: false,
-        })
+        }
     }
 
     /// Counts that it was found at once.
@@ -89,21 +92,10 @@ impl Subject {
         } else {
             None
         };
-        Ok(match page {
-            None => Self {
-                id: found.asset,
-                page: None,
-                is_uncounted: false,
-            },
-            Some(Page { id, held }) => {
-                found.check(edge, Some(held.key)).await?;
-                Self {
-                    id,
-                    page: Some(held),
-                    is_uncounted: false,
-                }
-            }
-        })
+        if let Some(page) = &page {
+            found.check(edge, Some(page.held.key)).await?;
+        }
+        Ok(Self::new(found, page))
     }
 
     pub(super) fn size(&self) -> u64 {
