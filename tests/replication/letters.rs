@@ -6,7 +6,7 @@ use favonius_testing::token::{SECRET, mint, now};
 use favonius_testing::{SampleApp, eventually, workspace_binary};
 use serde_json::{Value, json};
 
-use crate::common::{APP, OTHER, Worker, snapshot_key};
+use crate::common::{APP, Build, OTHER, Worker, snapshot_key};
 use crate::support::{Mesh, Plan, Region};
 use crate::watch::{ARRIVAL, sent, shows};
 
@@ -53,6 +53,21 @@ async fn pair(plan: Plan) -> (Mesh, String) {
     (mesh, target)
 }
 
+/// Publishes another build, which arrives although this one does not; gives what was put aside for this one.
+async fn a_later_one_overtakes(mesh: &Mesh, target: &str, build: &Build) -> Vec<Value> {
+    let eu = &mesh["eu"];
+    eu.site(APP).ship(2, &["later.test"]).await;
+    shows(&mesh["us"].site(APP), "later.test", Some(2)).await;
+    sent(eu).await;
+    let buried = letters(eu, target).await;
+    assert!(!buried.is_empty());
+    for letter in &buried {
+        let reason = letter["reason"].as_str().unwrap();
+        assert!(reason.contains(&build.snapshot_id), "{letter}");
+    }
+    buried
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(
     not(has_redis),
@@ -73,14 +88,8 @@ async fn a_snapshot_that_is_another_one_there_is_put_aside() {
     from.deploy(&build).await;
     let published = from.publish(&build, &["www.test"]).await;
     let _published = published.expect_status(200);
-    from.ship(2, &["later.test"]).await;
-    shows(&to, "later.test", Some(2)).await;
-    sent(eu).await;
-    let buried = letters(eu, &target).await;
-    assert!(!buried.is_empty());
+    let buried = a_later_one_overtakes(&mesh, &target, &build).await;
     for letter in &buried {
-        let reason = letter["reason"].as_str().unwrap();
-        assert!(reason.contains(&build.snapshot_id), "{letter}");
         assert!(letter["event"].to_string().contains(&build.snapshot_id));
     }
     assert_eq!(to.named("www.test").await, None);
@@ -116,15 +125,7 @@ async fn a_build_that_is_another_one_there_is_put_aside() {
     mesh.link("eu", "us").pass();
     mesh.link("us", "eu").pass();
 
-    from.ship(2, &["later.test"]).await;
-    shows(&to, "later.test", Some(2)).await;
-    sent(eu).await;
-    let buried = letters(eu, &target).await;
-    assert!(!buried.is_empty());
-    for letter in &buried {
-        let reason = letter["reason"].as_str().unwrap();
-        assert!(reason.contains(&ours.snapshot_id), "{letter}");
-    }
+    a_later_one_overtakes(&mesh, &target, &ours).await;
     assert_eq!(to.named("www.test").await, None);
 }
 
