@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, mpsc};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use favonius_testing::Settings;
+use favonius_testing::{Background, ReservedPort, Settings};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -16,17 +14,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// Takes objects in one request or in parts, remembers their sizes and drops their bytes. It knows what the worker asks of a
 /// bucket and nothing else, and checks no signatures.
 #[derive(Debug)]
 pub(crate) struct S3Sink {
-    address: SocketAddr,
+    port: ReservedPort,
     taken: Arc<Taken>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _serving: Background,
 }
 
 #[derive(Debug, Default)]
@@ -39,30 +35,16 @@ struct Taken {
 
 impl S3Sink {
     pub(crate) fn start() -> Self {
+        let port = ReservedPort::new();
         let taken = Arc::<Taken>::default();
-        let (stop, stopped) = oneshot::channel();
-        let (ready, is_ready) = mpsc::channel();
         let shared = Arc::clone(&taken);
-        let thread = std::thread::Builder::new().name("s3 sink".to_owned());
-        let thread = thread.spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-                ready.send(listener.local_addr().unwrap()).unwrap();
-                tokio::select! {
-                    () = serve(listener, shared) => {}
-                    _ = stopped => {}
-                }
-            });
+        let serving = Background::listen("s3 sink", port.number(), move |listener| {
+            serve(listener, shared)
         });
         Self {
-            address: is_ready.recv().unwrap(),
+            port,
             taken,
-            stop: Some(stop),
-            thread: Some(thread.unwrap()),
+            _serving: serving.unwrap(),
         }
     }
 
@@ -77,23 +59,13 @@ impl S3Sink {
     }
 }
 
-impl Drop for S3Sink {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            assert!(
-                ended.is_ok() || std::thread::panicking(),
-                "the sink panicked"
-            );
-        }
-    }
-}
-
 impl Settings for S3Sink {
     fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
-            ("ZE_WORKER_S3_ENDPOINT", format!("http://{}", self.address)),
+            (
+                "ZE_WORKER_S3_ENDPOINT",
+                format!("http://{}", self.port.address()),
+            ),
             ("ZE_WORKER_S3_ACCESS_KEY_ID", "anybody".to_owned()),
             (
                 "ZE_WORKER_S3_SECRET_ACCESS_KEY",

@@ -13,7 +13,7 @@ use crate::ports::ReservedPort;
 /// Work on its own thread and runtime, so that it goes on whatever the test's own runtime does. Dropping it ends the work, closes
 /// its sockets and waits for both.
 #[derive(Debug)]
-pub(crate) struct Background {
+pub struct Background {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Background {
 impl Background {
     /// Listens on a port of 127.0.0.1, gives the listener to `serve` and runs that until it ends or this value is dropped. Returns
     /// when connections are accepted.
-    pub(crate) fn listen<F, Work>(name: &str, port: u16, serve: F) -> io::Result<Self>
+    pub fn listen<F, Work>(name: &str, port: u16, serve: F) -> io::Result<Self>
     where
         F: FnOnce(TcpListener) -> Work + Send + 'static,
         Work: Future<Output = ()>,

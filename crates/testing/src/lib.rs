@@ -51,6 +51,7 @@ pub mod token;
 mod tools;
 mod worker;
 
+pub use background::Background;
 pub use client::{
     Client, ClientError, RawConnection, Reply, RequestBuilder, StreamingReply, raw_http,
 };

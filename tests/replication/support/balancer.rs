@@ -1,20 +1,18 @@
 //! A load balancer, as there is in front of a region.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, mpsc};
-use std::thread::JoinHandle;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
+use favonius_testing::{Background, ReservedPort};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// Passes TCP connections on to servers in turns. One that does not accept is passed over. It has a thread of its own.
 #[derive(Debug)]
 pub(crate) struct Balancer {
-    address: SocketAddr,
+    port: ReservedPort,
     targets: Targets,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _serving: Background,
 }
 
 type Targets = Arc<Mutex<Vec<SocketAddr>>>;
@@ -22,54 +20,27 @@ type Targets = Arc<Mutex<Vec<SocketAddr>>>;
 impl Balancer {
     /// Starts one without any server behind it: until there is one, connections are closed again.
     pub(crate) fn start() -> Self {
+        let port = ReservedPort::new();
         let targets = Targets::default();
-        let (stop, stopped) = oneshot::channel();
-        let (ready, is_ready) = mpsc::channel();
         let shared = Arc::clone(&targets);
-        let thread = std::thread::Builder::new().name("balancer".to_owned());
-        let thread = thread.spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-                ready.send(listener.local_addr().unwrap()).unwrap();
-                tokio::select! {
-                    () = serve(listener, shared) => {}
-                    _ = stopped => {}
-                }
-            });
+        let serving = Background::listen("balancer", port.number(), move |listener| {
+            serve(listener, shared)
         });
         Self {
-            address: is_ready.recv().unwrap(),
+            port,
             targets,
-            stop: Some(stop),
-            thread: Some(thread.unwrap()),
+            _serving: serving.unwrap(),
         }
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// New connections go to these from now on; open ones stay where they are.
     pub(crate) fn to(&self, targets: impl IntoIterator<Item = SocketAddr>) {
         *self.targets.lock().unwrap() = targets.into_iter().collect();
-    }
-}
-
-impl Drop for Balancer {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            assert!(
-                ended.is_ok() || std::thread::panicking(),
-                "the balancer panicked"
-            );
-        }
     }
 }
 
